@@ -1,0 +1,404 @@
+"""The spool: job files that are claimed by locking them and moved on by renaming them.
+
+    tmp/      being written; never read         claimed/  a worker holds the lock of the file
+    fast/     waiting, short jobs               failed/   given up, or no job at all
+    slow/     waiting, long jobs                done/     finished
+
+`ls` shows the state of everything.  The lock is on the job file's own descriptor: it follows the file through its
+renames, leaves nothing to clean up, and the kernel frees it when the worker dies.  A file in claimed/ whose lock is
+free is therefore a dead worker's, and the next worker goes on with it.  A modification time in the future means: not
+yet (as in Postfix's deferred queue).  Nothing else in the house knows these files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import math
+import os
+import re
+import stat
+import time
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ckanpackager import job as jobs
+from ckanpackager.errors import BadRequest, TemporaryFailure
+from ckanpackager.job import Job, Queue
+
+FOLDERS = ("tmp", "fast", "slow", "claimed", "failed", "done", "workers")
+OPEN = ("fast", "slow", "claimed")
+STATES = ("fast", "slow", "claimed", "done", "failed")
+JUMP = 3600  # seconds; no two hosts that share a spool have clocks so far apart
+_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,99}")
+_SHARED = stat.S_ISGID | stat.S_IWGRP
+_NO_JOB_FILE = {errno.EACCES, errno.EPERM, errno.ELOOP, errno.EISDIR, errno.ENXIO}
+
+
+class Spool:
+    """The spool in `directory`, which `prepare` makes where it is missing."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+
+    def prepare(self) -> None:
+        """Make what is missing of the directories.  Raises TemporaryFailure."""
+        try:
+            if not self.directory.is_dir():
+                self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for name in FOLDERS:
+                folder = self.directory / name
+                if not folder.is_dir():
+                    folder.mkdir(mode=0o700, exist_ok=True)
+                    folder.chmod(0o2770 if self._shared else 0o700)
+        except OSError as error:
+            raise self._failure(error) from error
+
+    def put(self, job: Job) -> str:
+        """Write a job into its queue; once this returns its id, it is durably on disk.  Raises TemporaryFailure."""
+        whole, fraction = divmod(round(job.created * 1e6), 1_000_000)
+        id = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime(whole))}{fraction:06d}-{os.urandom(16).hex()}"
+        try:
+            descriptor, written = self._write(id, jobs.encode(job))
+            os.close(descriptor)
+            try:
+                self._publish(written, self.path(job.queue, id))
+            except OSError:
+                self.path(job.queue, id).unlink(missing_ok=True)  # it may be there, but whoever asked is told no
+                raise
+        except OSError as error:
+            raise self._failure(error) from error
+        return id
+
+    def claims(self, queue: Queue, clock: Callable[[], float]) -> Iterator[Claim]:
+        """Claim the jobs of a queue that are due, one after the other, those of dead workers first; end when none is.
+
+        The directory is listed once for many jobs, so 100,000 waiting ones cost no more than ten.
+        """
+        found = True
+        while found:
+            found = False
+            for claim in self._due(queue, clock):
+                found = True
+                yield claim
+
+    def claim(self, id: str, folder: str) -> Claim | None:
+        """Claim one job of a folder, due or not; None if it is not there or somebody holds it."""
+        return self._take(folder, f"{id}.json", lambda: math.inf) if _ID.fullmatch(id) else None
+
+    def find(self, id: str) -> tuple[str, Job] | None:
+        """The folder that a job is in, and the job; None if there is none of that id."""
+        if not _ID.fullmatch(id):
+            return None
+        for folder in STATES * 2:  # twice: it may move on while we look
+            try:
+                return folder, jobs.decode(id, _content(self.path(folder, id)))
+            except FileNotFoundError:
+                continue
+            except BadRequest:
+                return None
+            except OSError as error:
+                raise self._failure(error) from error
+        return None
+
+    def open_jobs_of(self, email: str) -> int:
+        """How many jobs wait or are worked on for an e-mail address, whatever its case."""
+        address = email.lower()
+        return sum(job.request.email.lower() == address for queue in OPEN for job in self.jobs(queue))
+
+    def oldest(self, queue: Queue) -> float | None:
+        """When the first job of a queue arrived, in seconds since 1970; None if none waits."""
+        return next((job.created for job in self.jobs(queue)), None)
+
+    def changed_since(self, folder: str, moment: float) -> int:
+        """How many jobs have come into a folder since then."""
+        try:
+            with os.scandir(self.directory / folder) as entries:
+                files = [entry for entry in entries if entry.name.endswith(".json")]
+                return sum(entry.stat(follow_symlinks=False).st_mtime >= moment for entry in files)
+        except OSError as error:
+            raise self._failure(error) from error
+
+    def position(self, id: str, queue: Queue, most: int | None = None) -> int:
+        """How many jobs of its queue came before that one, counted to `most` at the most: a queue may be long."""
+        try:
+            with os.scandir(self.directory / queue) as entries:
+                return sum(1 for _ in islice((entry for entry in entries if entry.name < f"{id}.json"), most))
+        except OSError as error:
+            raise self._failure(error) from error
+
+    def due(self, job: Job) -> float:
+        """The time before which a waiting job is not claimed; 0 if it has moved on."""
+        try:
+            return self.path(job.queue, job.id).stat().st_mtime
+        except OSError:
+            return 0.0
+
+    def length(self, folder: str) -> int:
+        """How many jobs, or what was taken for one, are in a folder.  Raises TemporaryFailure."""
+        return sum(not name.endswith(".reason") for name in self.names(folder))
+
+    def names(self, folder: str) -> list[str]:
+        """The names of the files in a folder, by time of arrival.  Raises TemporaryFailure."""
+        try:
+            return sorted(os.listdir(self.directory / folder))
+        except OSError as error:
+            raise self._failure(error) from error
+
+    def jobs(self, folder: str) -> Iterator[Job]:
+        """The jobs in a folder, by time of arrival; those that move on or are broken meanwhile are left out."""
+        for name in self.names(folder):
+            try:
+                yield jobs.decode(name.removesuffix(".json"), _content(self.directory / folder / name))
+            except (OSError, BadRequest):
+                continue
+
+    def remove_older(self, folder: str, than: float) -> int:
+        """Remove the files of `tmp`, `done` or `failed` that were last changed before `than`; how many."""
+        removed = 0
+        for name in self.names(folder):
+            path = self.directory / folder / name
+            try:
+                state = path.lstat()
+                if state.st_mtime < than and not stat.S_ISDIR(state.st_mode):
+                    path.unlink()
+                    removed += 1
+            except FileNotFoundError:
+                continue  # another `clean` was faster
+            except OSError as error:
+                raise self._failure(error) from error
+        return removed
+
+    def path(self, folder: str, id: str) -> Path:
+        return self.directory / folder / f"{id}.json"
+
+    @property
+    def _shared(self) -> bool:
+        """Whether receiver and worker are different users of one group: the directory is setgid and group-writable."""
+        return self.directory.stat().st_mode & _SHARED == _SHARED
+
+    def _due(self, queue: Queue, clock: Callable[[], float]) -> Iterator[Claim]:
+        """One walk along the queue as it is now, with a look for dead workers' jobs before each step."""
+        names = self.names(queue)
+        yield from self._orphans(queue)
+        for name in names:
+            if claim := self._take(queue, name, clock):
+                yield claim
+                yield from self._orphans(queue)
+
+    def _orphans(self, queue: Queue) -> Iterator[Claim]:
+        for name in self.names("claimed"):
+            try:
+                if jobs.decode(name, _content(self.directory / "claimed" / name)).queue != queue:
+                    continue  # the other queue's workers look after it: do not even touch its lock
+            except OSError:
+                continue  # its worker has just moved it on
+            except BadRequest:
+                pass  # set aside by _take
+            if claim := self._take("claimed", name, lambda: math.inf):
+                yield claim
+
+    def _take(self, folder: str, name: str, clock: Callable[[], float]) -> Claim | None:
+        path = self.directory / folder / name
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            if error.errno in _NO_JOB_FILE:
+                self._set_aside(path, f"no valid job: it cannot be opened ({error.strerror})")
+                return None
+            raise self._failure(error) from error
+        claim = None
+        try:
+            claim = self._lock(descriptor, path, clock)
+        except BadRequest as error:
+            self._set_aside(path, str(error))
+        except OSError as error:
+            raise self._failure(error) from error
+        finally:
+            if claim is None:
+                os.close(descriptor)
+        if claim is not None and folder != "claimed":
+            claim.move("claimed")
+        return claim
+
+    def _lock(self, descriptor: int, path: Path, clock: Callable[[], float]) -> Claim | None:
+        from filelock import lock_descriptor  # here, since the receiver claims nothing and should start fast
+
+        state = os.fstat(descriptor)
+        if not stat.S_ISREG(state.st_mode):
+            raise BadRequest("no valid job: not a regular file")
+        if _waits(state, clock()) or not lock_descriptor(descriptor, blocking=False):
+            return None
+        if not _is(path, state):  # its holder moved or rewrote it between our open and our lock
+            return None
+        if path.suffix != ".json" or not _ID.fullmatch(path.stem):
+            raise BadRequest("no valid job: its name is not one of a job file")
+        with open(descriptor, "rb", closefd=False) as file:
+            return Claim(self, jobs.decode(path.stem, file.read()), descriptor, path.parent.name)
+
+    def _set_aside(self, path: Path, reason: str) -> None:
+        """What is no job must stop nothing else: move it to failed/, with the reason beside it."""
+        if path.parent.name == "failed":
+            return  # it is there already
+        target = self.directory / "failed" / os.fsdecode(os.fsencode(path.name)[:200])  # longer names leave no room
+        if os.path.lexists(target):
+            target = target.with_name(f"{os.urandom(4).hex()}-{target.name}")
+        try:
+            os.rename(path, target)
+            target.with_name(f"{target.name}.reason").write_text(f"{reason}\n")
+        except FileNotFoundError:
+            pass  # another worker was faster
+        except OSError as error:
+            raise self._failure(error) from error
+
+    def _write(self, id: str, content: bytes, modified: float | None = None) -> tuple[int, Path]:
+        """Write a file in tmp/ to disk; its open descriptor and its path."""
+        path = self.directory / "tmp" / f"{id}.{os.urandom(4).hex()}"
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            os.fchmod(descriptor, 0o660 if self._shared else 0o600)
+            with open(descriptor, "wb", closefd=False) as file:
+                file.write(content)
+            if modified is not None:
+                os.utime(descriptor, (modified, modified))
+            os.fsync(descriptor)
+        except BaseException:
+            os.close(descriptor)
+            path.unlink(missing_ok=True)
+            raise
+        return descriptor, path
+
+    def _publish(self, written: Path, target: Path) -> None:
+        try:
+            self._rename(written, target)
+        except OSError:
+            written.unlink(missing_ok=True)
+            raise
+
+    def _rename(self, source: Path, target: Path) -> None:
+        folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.rename(source, target)
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def _failure(self, error: OSError) -> TemporaryFailure:
+        return TemporaryFailure(
+            f"spool {error.filename or self.directory}: {error.strerror}; make sure that the disk has room and "
+            f"that this user may write into {self.directory}"
+        )
+
+
+class Claim:
+    """A job that this process alone may work on, until it lets go by `finish`, `fail`, `postpone` or `close`."""
+
+    def __init__(self, spool: Spool, job: Job, descriptor: int, folder: str) -> None:
+        self.job = job
+        self.taken_over = folder == "claimed"  # from a worker that died
+        self._spool = spool
+        self._descriptor = descriptor
+        self._folder = folder
+
+    def save(self, **changes: Any) -> None:
+        """Change the job and write it to disk.  Raises TemporaryFailure."""
+        self._rewrite(msgspec.structs.replace(self.job, **changes), None)
+
+    def noting(self, **changes: Any) -> contextlib.AbstractContextManager[Callable[[], None]]:
+        """Write a change to disk, but let it count only when the function that the block gets is called.
+
+        For a deed that must not be done twice: between it and its note there is then but a rename.
+        """
+        return self._written(msgspec.structs.replace(self.job, **changes), None)
+
+    def postpone(self, until: float, **changes: Any) -> None:
+        """Change the job and let it wait in its queue until a time."""
+        self._rewrite(msgspec.structs.replace(self.job, **changes), until)
+        self.move(self.job.queue)
+        self.close()
+
+    def finish(self, **changes: Any) -> None:
+        self._end("done", changes)
+
+    def fail(self, **changes: Any) -> None:
+        self._end("failed", changes)
+
+    def close(self) -> None:
+        """Let go of the lock, whatever folder the file is in."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def move(self, folder: str) -> None:
+        try:
+            self._spool._rename(self._path, self._spool.path(folder, self.job.id))
+        except OSError as error:
+            raise self._spool._failure(error) from error
+        self._folder = folder
+
+    @property
+    def _path(self) -> Path:
+        return self._spool.path(self._folder, self.job.id)
+
+    def _end(self, folder: str, changes: dict[str, Any]) -> None:
+        self.save(**changes)
+        self.move(folder)
+        self.close()
+
+    def _rewrite(self, job: Job, modified: float | None) -> None:
+        with self._written(job, modified) as publish:
+            publish()
+
+    @contextlib.contextmanager
+    def _written(self, job: Job, modified: float | None) -> Iterator[Callable[[], None]]:
+        """Write a new file and lock it; the function renames it over the old one: no moment is without a lock."""
+        from filelock import lock_descriptor
+
+        try:
+            descriptor, written = self._spool._write(job.id, jobs.encode(job), modified)
+        except OSError as error:
+            raise self._spool._failure(error) from error
+        lock_descriptor(descriptor, blocking=False)
+
+        def publish() -> None:
+            nonlocal descriptor
+            try:
+                self._spool._publish(written, self._path)
+            except OSError as error:
+                raise self._spool._failure(error) from error
+            self._descriptor, descriptor, self.job = descriptor, self._descriptor, job
+
+        try:
+            yield publish
+        finally:
+            os.close(descriptor)  # the old one, or that of a file which did not come to count
+            if self.job is not job:
+                written.unlink(missing_ok=True)
+
+
+def _content(path: Path) -> bytes:
+    """What is in a job file; what is no file (a pipe would keep us waiting) raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
+        return file.read()
+
+
+def _waits(state: os.stat_result, now: float) -> bool:
+    """Whether a job's time has not come; one last touched in the future was so before the clock jumped back."""
+    return now < state.st_mtime and state.st_ctime < now + JUMP
+
+
+def _is(path: Path, state: os.stat_result) -> bool:
+    try:
+        now = os.lstat(path)
+    except FileNotFoundError:
+        return False
+    return (now.st_dev, now.st_ino) == (state.st_dev, state.st_ino)
