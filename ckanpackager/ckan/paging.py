@@ -1,0 +1,210 @@
+"""Every row once: the ways to walk through a search, page by page.
+
+Keyset paging (CKAN 2.12 and later) names the last `_id` of a page to get the next: it costs the database the same
+throughout, and rows that come and go meanwhile shift nothing.  Offset paging is for all other servers and searches.
+`ask` sends a query and gives the result and its rows; the walks know nothing of HTTP.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from functools import partial
+from queue import SimpleQueue
+from typing import Any, Self, TypeVar
+
+from ckanpackager.ckan.pages import Page, Result
+
+T = TypeVar("T")
+Query = dict[str, Any]
+Ask = Callable[[Query], tuple[Result, Page]]
+
+FIRST_PAGE = 2_000  # rows; what follows depends on how large and how slow they were
+PAGE_BYTES = 4_000_000  # of rows that pass through as text
+PARSED_PAGE_BYTES = 1_000_000  # of rows that become values, which take many times that in memory
+PAGE_SECONDS = 10.0  # CKAN sites cut requests off after 60
+
+
+class PageSize:
+    """How many rows to ask for: at most `most`, and at most what takes `size` bytes and PAGE_SECONDS."""
+
+    def __init__(self, most: int, size: int = PAGE_BYTES) -> None:
+        self.most = most
+        self.size = size
+        self.rows = min(most, FIRST_PAGE)
+
+    def learn(self, *, asked: int, granted: int | None, rows: int, size: int, seconds: float) -> None:
+        """Take in what a page was like; a server that grants less than was asked has a cap (CKAN's rows_max)."""
+        if granted is not None and 0 < granted < asked:
+            self.most = min(self.most, granted)
+        if rows:
+            by_size = rows * self.size // size
+            by_time = int(rows * PAGE_SECONDS / seconds) if seconds > 1 else self.most  # else it is mere overhead
+            self.rows = max(1, min(self.most, by_size, by_time, self.rows * 4))
+
+
+def by_offset(ask: Ask, query: Query, size: PageSize, offset: int, limit: int | None) -> Iterator[Page]:
+    """Offset paging, by what arrived: a server may grant less than was asked for."""
+    left = limit
+    while left is None or left > 0:
+        result, page = ask({**query, "limit": _least(size.rows, left), "offset": offset})
+        if not page.rows:
+            return
+        yield page
+        if _was_last(result, page):
+            return
+        offset += page.rows
+        left = None if left is None else left - page.rows
+
+
+def by_keyset(ask: Ask, query: Query, size: PageSize, offset: int, limit: int | None) -> Iterator[Page]:
+    """Keyset paging: each answer's `next_page` narrows the filters of the next query."""
+    left = limit
+    query = {**query, "include_next_page": True, **({"offset": offset} if offset else {})}
+    while left is None or left > 0:
+        result, page = ask({**query, "limit": _least(size.rows, left)})
+        if not page.rows:
+            return
+        yield page
+        if result.next_page is None or _was_last(result, page):
+            return
+        query = {**query, "filters": _narrowed(query.get("filters"), result.next_page)}
+        if _is_empty(query["filters"].get("_id")):
+            return
+        query.pop("offset", None)  # both would apply
+        left = None if left is None else left - page.rows
+
+
+def by_ranges(ask: Ask, query: Query, size: PageSize, total: int, at_once: int) -> Iterator[Page]:
+    """Ranges of `_id`, several at once, over a whole table; what was added meanwhile follows by keyset.
+
+    It starts with one page, and goes on by keyset if there is little left or the ids have too many gaps.
+    """
+    result, page = ask({**query, "include_next_page": True, "limit": size.rows})
+    if page.rows:
+        yield page
+    if not page.rows or result.next_page is None or _was_last(result, page):
+        return
+    first, left = result.next_page["_id"]["gt"], total - page.rows
+    last = _last_id(ask, query) if left > 2 * size.rows else first
+    if left >= (last - first) / 2 > 0:
+        ranges = ({**query, "filters": {"_id": {"gt": low, "lte": high}}} for low, high in _ranges(first, last, size))
+        for pages in in_order(lambda part: list(by_keyset(ask, part, size, 0, None)), ranges, at_once):
+            yield from pages
+        first = last
+    yield from ahead(by_keyset(ask, {**query, "filters": {"_id": {"gt": first}}}, size, 0, None))
+
+
+def by_cursor(ask: Ask, query: Query, size: PageSize, limit: int | None) -> Iterator[Page]:
+    """The `solr` backend: a cursor that starts as `*` and comes with each answer."""
+    yield from _by_token(ask, query, size, limit, "cursor", "*", lambda result: result.next_cursor)
+
+
+def by_after(ask: Ask, query: Query, size: PageSize, limit: int | None) -> Iterator[Page]:
+    """The `versioned-datastore` backend: `after` comes with each answer."""
+    yield from _by_token(ask, query, size, limit, "after", None, lambda result: result.after)
+
+
+def ahead(pages: Iterator[Page]) -> Iterator[Page]:
+    """Fetch the next page while the caller is at work on this one."""
+    with Background(1) as background:
+        upcoming = background.do(lambda: next(pages, None))
+        while (page := upcoming.result()) is not None:
+            upcoming = background.do(lambda: next(pages, None))
+            yield page
+
+
+def in_order(work: Callable[[Query], T], tasks: Iterator[Query], at_once: int) -> Iterator[T]:
+    """Do tasks in the background, `at_once` at a time, and give their results in the tasks' order."""
+    running: deque[Future[T]] = deque()
+    with Background(at_once) as background:
+        for task in tasks:
+            running.append(background.do(partial(work, task)))
+            if len(running) > at_once:
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()
+
+
+class Background:
+    """A few threads that do what they are given; unlike those of concurrent.futures they never keep a process alive.
+
+    That matters to a worker that is told to stop while a server keeps it waiting.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self._tasks: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._threads = threads
+        for _ in range(threads):
+            threading.Thread(target=self._run, daemon=True).start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for _ in range(self._threads):
+            self._tasks.put(None)
+
+    def do(self, work: Callable[[], T]) -> Future[T]:
+        future: Future[T] = Future()
+
+        def task() -> None:
+            try:
+                future.set_result(work())
+            except BaseException as error:
+                future.set_exception(error)
+
+        self._tasks.put(task)
+        return future
+
+    def _run(self) -> None:
+        while task := self._tasks.get():
+            task()
+            del task  # or its result would live on until the next one's
+
+
+def _by_token(
+    ask: Ask, query: Query, size: PageSize, limit: int | None, name: str, token: Any, following: Callable[[Result], Any]
+) -> Iterator[Page]:
+    left = limit
+    while left is None or left > 0:
+        asked = {**query, "limit": _least(size.rows, left), **({} if token is None else {name: token})}
+        result, page = ask(asked)
+        if not page.rows:
+            return
+        yield page
+        token, before = following(result), token
+        if token is None or token == before:
+            return
+        left = None if left is None else left - page.rows
+
+
+def _was_last(result: Result, page: Page) -> bool:
+    """Fewer rows than were granted; where the answer does not say what it granted, only an empty page is the end."""
+    return result.limit is not None and page.rows < result.limit
+
+
+def _least(rows: int, left: int | None) -> int:
+    return rows if left is None else min(rows, left)
+
+
+def _narrowed(filters: Query | None, next_page: Query) -> Query:
+    filters = filters or {}
+    return {**filters, **{name: {**filters.get(name, {}), **limits} for name, limits in next_page.items()}}
+
+
+def _is_empty(limits: Any) -> bool:
+    """Whether a range of ids is at its end."""
+    return isinstance(limits, dict) and "gt" in limits and "lte" in limits and bool(limits["gt"] >= limits["lte"])
+
+
+def _ranges(first: int, last: int, size: PageSize) -> Iterator[tuple[int, int]]:
+    while first < last:
+        low, first = first, min(first + size.rows, last)  # the size may change before we are asked again
+        yield low, first
+
+
+def _last_id(ask: Ask, query: Query) -> int:
+    asked = {"resource_id": query["resource_id"], "fields": ["_id"], "sort": "_id desc", "limit": 1}
+    _, page = ask({**asked, "records_format": "lists", "include_total": False})
+    return int(page.records[0][0]) if page.records else 0
