@@ -1,0 +1,75 @@
+"""A plan: what goes where in an archive, in the form in which records are worked off by it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a file: a term and its URI."""
+
+    name: str
+    uri: str
+
+
+@dataclass(frozen=True)
+class Bare:
+    """A cell that is the value of one field, by the field's place in a record."""
+
+    field: int
+
+
+@dataclass(frozen=True)
+class Object:
+    """A cell that is a JSON object of the values of `fields`, under `keys`; nulls are left out."""
+
+    fields: tuple[int, ...]
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Item:
+    """A cell that is the value of `key` in an object, between two texts; where there is none, the default alone."""
+
+    key: str
+    default: str
+    before: str = ""
+    after: str = ""
+
+
+@dataclass(frozen=True)
+class Flat:
+    """Makes one row of each record: of `every` one, or of those that have a value for it.
+
+    A column for which it has nothing is None.
+    """
+
+    cells: tuple[Bare | Object | None, ...]
+    every: bool
+
+
+@dataclass(frozen=True)
+class Listed:
+    """Makes one row of each object in a field."""
+
+    field: int
+    cells: tuple[Item | None, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A file of the archive: its columns, behind the first, which holds the record's id; and what makes its rows."""
+
+    name: str
+    row_type: str
+    id_name: str
+    columns: tuple[Column, ...]
+    sources: tuple[Flat | Listed, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The files of an archive, and the place in a record of the field that is its id."""
+
+    id: int
+    core: Table
+    extensions: tuple[Table, ...]

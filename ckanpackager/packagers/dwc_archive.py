@@ -1,0 +1,56 @@
+"""package_dwc_archive: the rows of a datastore resource as a Darwin Core Archive."""
+
+import uuid
+from contextlib import ExitStack
+from datetime import UTC, datetime
+
+import msgspec
+
+from ckanpackager.archive import Archive, Entry
+from ckanpackager.darwin_core import compile_plan, fill_eml, header, lines, meta_xml
+from ckanpackager.job import PackageDwcArchive
+from ckanpackager.packagers import Kit, Result
+from ckanpackager.packagers.datastore import query_of
+from ckanpackager.packagers.table import in_order, search
+
+
+def package(request: PackageDwcArchive, archive: Archive, kit: Kit) -> Result:
+    """Write the core as it comes, the extensions beside it, and what describes them."""
+    now = datetime.fromtimestamp(kit.now, UTC)
+    eml = (
+        fill_eml(request.eml, str(uuid.uuid4()), f"{now:%Y-%m-%d}", f"{now:%Y-%m-%dT%H:%M:%SZ}")
+        if request.eml
+        else None
+    )
+    limit, query = request.limit or None, query_of(request)
+    id_field = kit.settings.darwin_core.dwc_id_field
+    if request.fields and id_field not in request.fields:
+        query["fields"] = [id_field, *request.fields]
+    found = search(request.api_url, query, kit, format="dwca", offset=request.offset, limit=limit)
+    names, rows = [field.id for field in found.fields], 0
+    plan = compile_plan(names, kit.settings.darwin_core)
+    tables = {table.name: table for table in (plan.core, *plan.extensions)}
+    with ExitStack() as stack:
+        entries: dict[str, Entry] = {}
+
+        def entry(name: str) -> Entry:
+            if name not in entries:  # so that an extension without rows is not there at all
+                entries[name] = stack.enter_context(archive.open(name))
+                entries[name].write(header(tables[name]))
+            return entries[name]
+
+        entry(plan.core.name)
+        for page in found.pages:
+            for name, content in lines(plan, list(in_order(page.records or (), names))):
+                entry(name).write(content)
+            rows += page.rows
+            kit.tell(rows, found.total)
+    described = {"meta.xml": meta_xml(plan, entries.keys(), eml is not None)}
+    if eml is not None:
+        described["eml.xml"] = eml
+    if request.for_gbif:
+        described["gbif.json"] = msgspec.json.encode({"time": f"{now:%Y-%m-%dT%H:%M:%SZ}"})
+    for name, content in described.items():
+        with archive.open(name) as file:
+            file.write(content)
+    return Result(rows)

@@ -1,0 +1,103 @@
+"""A table of an archive, from a search of the datastore, in any of the formats."""
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ckanpackager import ckan
+from ckanpackager.archive import Archive
+from ckanpackager.errors import CkanpackagerError
+from ckanpackager.packagers import Kit
+from ckanpackager.tables import TextTable, json_lines
+
+_ASKED_AS = {"csv": "csv", "tsv": "tsv", "ndjson": "objects", "xlsx": "lists", "dwca": "lists"}
+_BLOCK = 256 * 1024
+
+
+@dataclass(frozen=True)
+class Written:
+    """A table in the archive."""
+
+    path: str
+    fields: list[ckan.Field]
+    rows: int
+    notes: tuple[str, ...] = ()
+
+
+def search(
+    api_url: str, query: Mapping[str, Any], kit: Kit, *, format: str, offset: int = 0, limit: int | None = None
+) -> ckan.Search:
+    """Ask CKAN for rows, rendered as the format can use them best."""
+    return ckan.search(
+        kit.client,
+        api_url,
+        dict(query),
+        records_format=_ASKED_AS[format],
+        as_raw=format == "ndjson",
+        offset=offset,
+        limit=limit,
+        page_size=kit.settings.ckan.page_size,
+        page_requests=kit.settings.ckan.page_requests,
+    )
+
+
+def dictionary(api_url: str, resource_id: str, fields: Sequence[ckan.Field], kit: Kit) -> list[dict[str, Any]]:
+    """Fields with what the data dictionary says of them; `datastore_search` does not tell it everywhere."""
+    told = {field.id: field.info for field in fields if field.info}
+    if not told:
+        with suppress(CkanpackagerError):  # nothing is missing in the table for that
+            answer = ckan.show(kit.client, api_url, "datastore_info", resource_id)
+            told = {str(field.get("id")): field.get("info") for field in answer.get("fields") or ()}
+    return [{"id": field.id, "type": field.type, "info": told.get(field.id)} for field in fields]
+
+
+def write_table(archive: Archive, stem: str, format: str, found: ckan.Search, kit: Kit) -> Written:
+    """Write the rows that were found to `stem.format` in the archive."""
+    path = f"{stem}.{format}"
+    if format == "xlsx":
+        return _write_workbook(archive, path, found, kit)
+    rows = 0
+    table = TextTable(format, [field.type for field in found.fields]) if format != "ndjson" else None
+    names = [field.id for field in found.fields]
+    with archive.open(path) as entry:
+        if table:
+            entry.write(table.header(names))
+        for page in found.pages:
+            for piece in page.text or ():
+                entry.write(piece)
+            if page.records:
+                entry.write(table.rows(in_order(page.records, names)) if table else json_lines(page.records))
+            rows += page.rows
+            kit.tell(rows, found.total)
+    return Written(path, found.fields, rows)
+
+
+def in_order(records: Sequence[Any], names: Sequence[str]) -> Iterator[Sequence[Any]]:
+    """Records that are objects, as the lists that the others are."""
+    for record in records:
+        yield [record.get(name) for name in names] if isinstance(record, dict) else record
+
+
+def _write_workbook(archive: Archive, path: str, found: ckan.Search, kit: Kit) -> Written:
+    """A workbook is a ZIP itself and has its parts in no order of ours, so it is written aside first."""
+    from ckanpackager.workbook import write_workbook
+
+    names, rows = [field.id for field in found.fields], 0
+
+    def coming() -> Iterator[Sequence[Any]]:
+        nonlocal rows
+        for page in found.pages:
+            yield from in_order(page.records or (), names)
+            rows += page.rows
+            kit.tell(rows, found.total)
+
+    with tempfile.TemporaryDirectory(prefix="ckanpackager-", dir=kit.settings.archives.temp_directory) as directory:
+        aside = Path(directory) / "workbook.xlsx"
+        notes = write_workbook(aside, [(field.id, field.type) for field in found.fields], coming())
+        with aside.open("rb") as file, archive.open(path) as entry:
+            while block := file.read(_BLOCK):
+                entry.write(block)
+    return Written(path, found.fields, rows, tuple(notes))
