@@ -1,0 +1,128 @@
+"""queue, retry, cancel: what an administrator does with jobs."""
+
+import sys
+import time
+from typing import Any
+
+import click
+
+from ckanpackager.cli import House, remote
+from ckanpackager.cli.progress import Progress
+from ckanpackager.errors import TemporaryFailure
+from ckanpackager.job import TASKS, Job, check_host, parameters_from_words, request_from
+from ckanpackager.spool import Spool
+
+
+@click.command()
+@click.argument("task")
+@click.argument("words", metavar="PARAM:VALUE...", nargs=-1)
+@click.option("--wait", is_flag=True, help="Follow the job to its end.")
+@remote.options
+def queue(house: House, /, given: remote.Options, task: str, words: tuple[str, ...], wait: bool) -> None:
+    """Queue a job, here or with a receiver elsewhere, and print its id.
+
+    \b
+    ckanpackager queue package_datastore \\
+        api_url:https://data.example.org/api/3/action/datastore_search \\
+        resource_id:28 email:someone@example.org 'filters:{"Country": "Peru"}'
+    """
+    named = parameters_from_words(words)
+    given = remote.Options(secret=named.pop("secret", None)).over(given)
+    parameters = {**of_task(task, remote.read_defaults(given)), **named}
+    parameters.pop("secret", None)  # for a receiver; whoever may write into the spool needs none
+    if given.host and task in TASKS:
+        answer = remote.call(given, f"/{task}", parameters)
+        id = str(answer.get("job") or answer.get("message") or answer.get("msg"))
+    else:
+        request = request_from(task, parameters, strict=True)
+        check_host(request, house.settings.ckan.allowed_hosts)
+        job = Job(request=request, created=time.time(), queue=request.queue(house.settings.spool.slow_request))
+        id = house.spool.put(job)
+    if not house.quiet:
+        click.echo(id)
+    if wait:
+        sys.exit(remote.follow(given, id, quiet=house.quiet) if given.host else follow(house, id))
+
+
+@click.command()
+@click.argument("jobs", metavar="JOB...", nargs=-1)
+@click.option("--all", "every", is_flag=True, help="All failed jobs.")
+@click.pass_obj
+def retry(house: House, jobs: tuple[str, ...], every: bool) -> None:
+    """Put failed jobs back into their queue.
+
+    \b
+    ckanpackager retry --all
+    """
+    if bool(jobs) == every:
+        raise click.UsageError("name the jobs, or give --all")
+    ids = jobs or [job.id for job in house.spool.jobs("failed")]
+    failed = False
+    for id in ids:
+        claim = house.spool.claim(id, "failed")
+        if claim is None:
+            failed = True
+            click.echo(f"ckanpackager: {id}: {_why_not(house.spool, id, 'failed')}", err=True)
+            continue
+        claim.postpone(time.time(), failure=None, finished=None, forgiven=len(claim.job.attempts))
+        if not house.quiet:
+            click.echo(f"{id}: waiting in {claim.job.queue}")
+    sys.exit(1 if failed else 0)
+
+
+@click.command()
+@click.argument("job")
+@click.pass_obj
+def cancel(house: House, job: str) -> None:
+    """Cancel a waiting job; its requester is told by mail.
+
+    \b
+    ckanpackager cancel 20261124T025758123456-5d41402abc4b2a76b9719d911017c592
+    """
+    for folder in ("fast", "slow"):
+        if claim := house.spool.claim(job, folder):
+            if claim.job.link_mailed:
+                claim.move(folder)
+                claim.close()
+                raise TemporaryFailure(f"{job}: it is too late: its link is mailed, and only statistics are missing")
+            failure = claim.job.failure or "the request was cancelled by the administrators"
+            claim.postpone(time.time(), cancelled=True, failure=failure)
+            if not house.quiet:
+                click.echo(f"{job}: cancelled; the next `ckanpackager process` tells its requester")
+            return
+    raise TemporaryFailure(f"{job}: {_why_not(house.spool, job, 'waiting')}")
+
+
+def of_task(task: str, defaults: dict[str, Any]) -> dict[str, Any]:
+    """The defaults without those that only other tasks take."""
+    own = TASKS[task].__struct_fields__ if task in TASKS else ()
+    others = {name for kind in TASKS.values() for name in kind.__struct_fields__}
+    return {name: value for name, value in defaults.items() if name in own or name not in others}
+
+
+def follow(house: House, id: str) -> int:
+    """Show a job's progress until its end; the exit code."""
+    progress, missed = Progress(quiet=house.quiet), 0
+    while (found := house.spool.find(id)) is None or found[0] not in ("done", "failed"):
+        if found:
+            missed = 0
+            progress.waiting(house.spool, *found)
+        elif (missed := missed + 1) > 3:  # one may be missed on its way from folder to folder
+            raise TemporaryFailure(f"{id}: somebody removed it")
+        time.sleep(0.5)
+    progress.close()
+    folder, job = found
+    if folder == "failed" or job.failure:
+        click.echo(f"ckanpackager: {id}: {job.failure}", err=True)
+        return 1
+    if not house.quiet and job.archive:
+        click.echo(job.archive.name)
+    return 0
+
+
+def _why_not(spool: Spool, id: str, wanted: str) -> str:
+    found = spool.find(id)
+    if found is None:
+        return "there is no such job; `ckanpackager status` shows what there is"
+    states = {"claimed": "a worker is at it", "done": "it is done", "failed": "it has failed"}
+    return f"it is not {wanted}: {states.get(found[0], 'it is waiting')}"

@@ -1,0 +1,36 @@
+"""process: work off what waits."""
+
+import sys
+from typing import Any
+
+import click
+
+from ckanpackager.cli import House
+from ckanpackager.cli.progress import Progress
+from ckanpackager.job import QUEUES
+from ckanpackager.stopping import Stop
+
+
+@click.command()
+@click.option("--loop", is_flag=True, help="Go on waiting for jobs instead of exiting.")
+@click.option(
+    "--queue", "queues", type=click.Choice(QUEUES), multiple=True, help="Only this queue (repeatable) [default: both]."
+)
+@click.option("--max-jobs", type=click.IntRange(min=1), help="Exit after this many jobs.")
+@click.option("--max-time", type=click.FloatRange(min=0, min_open=True), help="Claim no job after this many seconds.")
+@click.pass_obj
+def process(house: House, /, queues: tuple[Any, ...], **limits: Any) -> None:
+    """Work off the jobs that wait, then exit: for cron.
+
+    Overlapping runs do no harm: a run that finds all worker slots taken exits at once.
+
+    \b
+    * * * * *  ckanpackager process
+    """
+    from ckanpackager.work import Limits, work  # with the database's and HTTP's libraries behind it
+
+    stop, progress = Stop(), Progress(quiet=house.quiet)
+    with stop.on_signals():
+        tally = work(house.spool, house.settings, queues or QUEUES, Limits(**limits), stop, progress.show)
+    progress.close()
+    sys.exit(1 if tally.failed else 0)

@@ -1,0 +1,61 @@
+"""A line on the terminal that shows how far a job is; nothing where there is no terminal."""
+
+import sys
+import time
+
+import click
+
+from ckanpackager import slots
+from ckanpackager.job import Job
+from ckanpackager.spool import Spool
+
+_WIDTH = 24
+
+
+class Progress:
+    """Rows, rate and remaining time of the job at hand."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._shown = not quiet and sys.stderr.isatty()
+        self._job = ""
+        self._began = 0.0
+
+    def show(self, job: Job, rows: int, expected: int | None) -> None:
+        """What a worker in this process reports."""
+        if job.id != self._job:
+            self._job, self._began = job.id, time.monotonic()
+        self._print(f"{job.request.resource_id}  {line(rows, expected, time.monotonic() - self._began)}")
+
+    def waiting(self, spool: Spool, folder: str, job: Job) -> None:
+        """What another process's worker says of the job, or how many are ahead of it."""
+        if folder != "claimed":
+            ahead = spool.position(job.id, job.queue)
+            self._print(f"waiting in {job.queue}, {ahead} ahead")
+        for worker in slots.look(spool.directory / "workers"):
+            if worker.job == job.id:
+                self._print(line(worker.rows, worker.expected, time.time() - worker.since))
+
+    def close(self) -> None:
+        if self._shown:
+            click.echo("\r\x1b[K", nl=False, err=True)
+
+    def _print(self, text: str) -> None:
+        if self._shown:
+            click.echo(f"\r\x1b[K{text}", nl=False, err=True)
+
+
+def line(rows: int, expected: int | None, seconds: float) -> str:
+    """Progress in words: a bar where the end is known."""
+    rate = rows / seconds if seconds > 0 else 0.0
+    said = f"{rows:,} rows, {rate:,.0f} rows/s"
+    if not expected:
+        return said
+    filled = min(_WIDTH, _WIDTH * rows // expected)
+    left = f", {_duration((expected - rows) / rate)} left" if rate and rows < expected else ""
+    return f"[{'#' * filled}{'.' * (_WIDTH - filled)}] {100 * rows // expected}% of {expected:,}: {said}{left}"
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

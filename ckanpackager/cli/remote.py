@@ -1,0 +1,127 @@
+"""The command line against a receiver somewhere else: `-p HOST`, with the original's options."""
+
+import contextlib
+import functools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import msgspec
+
+from ckanpackager.errors import BadRequest, NotAuthorized, TemporaryFailure
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+DEFAULTS = Path("/etc/ckanpackager/ckanpackager-cli.json")
+TIMEOUT = 60  # seconds
+POLL = 1.0
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options as given: before the command, where the original had them, or behind it."""
+
+    host: str | None = None
+    defaults: Path | None = None
+    no_defaults: bool = False
+    secret: str | None = None
+
+    def over(self, others: "Options") -> "Options":
+        """These, and where one is not given, the other's."""
+        return Options(
+            self.host or others.host,
+            self.defaults or others.defaults,
+            self.no_defaults or others.no_defaults,
+            self.secret or others.secret,
+        )
+
+
+def options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options; it gets them, over those before the command, as `given`."""
+
+    @functools.wraps(command)
+    def with_options(house: Any, /, **words: Any) -> Any:
+        names = ("host", "defaults", "no_defaults", "secret")
+        return command(house, given=Options(*map(words.pop, names)).over(house.remote), **words)
+
+    return bare_options(click.pass_obj(with_options))
+
+
+def bare_options(command: F) -> F:
+    """Give a command the options, as `host`, `defaults`, `no_defaults` and `secret`."""
+    where = f"JSON file of defaults [default: {DEFAULTS}]."
+    for option in (
+        click.option("-s", "secret", metavar="SECRET", help="That receiver's secret, instead of the defaults' one."),
+        click.option("-D", "no_defaults", is_flag=True, help="No file of defaults."),
+        click.option("-d", "defaults", metavar="FILE", type=click.Path(path_type=Path), help=where),
+        click.option("-p", "host", metavar="HOST", help="Ask a receiver elsewhere, as in http://127.0.0.1:8765."),
+    ):
+        command = option(command)
+    return command
+
+
+def read_defaults(given: Options) -> dict[str, Any]:
+    """The parameters in the file of defaults; the standard one may be missing.  Raises BadRequest."""
+    if given.no_defaults:
+        return {}
+    file = given.defaults or DEFAULTS
+    try:
+        values = msgspec.json.decode(file.read_bytes())
+    except FileNotFoundError:
+        if given.defaults is None:
+            return {}
+        raise BadRequest(f"{file}: there is no such file") from None
+    except OSError as error:
+        raise BadRequest(f"{file}: {error.strerror}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadRequest(f"{file}: no valid JSON: {error}") from None
+    if not isinstance(values, dict):
+        raise BadRequest(f'{file}: expected a JSON object, as in {{"api_url": "..."}}')
+    return values
+
+
+def call(given: Options, path: str, parameters: dict[str, Any], *wanted: str) -> dict[str, Any]:
+    """Ask the receiver; its answer, which has what is `wanted`.
+
+    The secret is the given one, else that of the defaults.  Raises BadRequest, NotAuthorized and TemporaryFailure with
+    the receiver's own words.
+    """
+    import requests
+
+    host = str(given.host)
+    url = (host if "://" in host else f"http://{host}").rstrip("/") + path
+    secret = given.secret or read_defaults(given).get("secret")
+    answer: dict[str, Any] = {}
+    try:
+        response = requests.post(url, json={**parameters, "secret": secret}, timeout=TIMEOUT, allow_redirects=False)
+        with contextlib.suppress(ValueError):
+            answer = msgspec.json.decode(response.content, type=dict[str, Any])
+    except requests.RequestException as error:
+        raise TemporaryFailure(f"{url}: no answer ({type(error).__name__}); is the receiver running there?") from error
+    if response.is_redirect:
+        raise TemporaryFailure(f"{url} redirects to {response.headers['Location']}; name that host instead")
+    if not answer.keys() & {"success", "status"} or (response.ok and not answer.keys() >= set(wanted)):
+        raise TemporaryFailure(f"{url} answered {response.status_code}, but not as a receiver does; is it one?")
+    if response.ok:
+        return answer
+    words = f"{url}: {answer.get('message') or answer.get('msg') or response.reason}"
+    kinds = {401: NotAuthorized, 400: BadRequest}
+    raise kinds.get(response.status_code, TemporaryFailure)(words)
+
+
+def follow(given: Options, id: str, *, quiet: bool) -> int:
+    """Wait for the end of a job there; the exit code."""
+    while True:
+        known = call(given, "/status", {"job": id}, "state")
+        if known["state"] not in ("waiting", "running"):
+            break
+        time.sleep(POLL)
+    if known["state"] == "done":
+        if not quiet:
+            click.echo(known.get("download_url", known["state"]))
+        return 0
+    click.echo(f"ckanpackager: {id}: {known.get('message', known['state'])}", err=True)
+    return 1

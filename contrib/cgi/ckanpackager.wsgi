@@ -1,0 +1,3 @@
+from ckanpackager.receiver import load
+
+application = load()
