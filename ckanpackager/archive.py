@@ -224,10 +224,9 @@ def _run(command: str, source: Path, target: Path, timeout: float) -> None:
     names = {"{input}": str(source), "{output}": str(target)}
     words = [re.sub("{input}|{output}", lambda found: names[found[0]], word) for word in shlex.split(command)]
     pipes: Any = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    environ = {**os.environ, "LC_ALL": "C.UTF-8"}  # cron has none, and zip would take names for those of MS-DOS
     try:
         process = subprocess.Popen(  # noqa: S603 - the administrator's own words
-            words, env=environ, start_new_session=True, **pipes
+            words, start_new_session=True, **pipes
         )
     except (FileNotFoundError, PermissionError) as error:
         raise PermanentFailure(

@@ -43,7 +43,12 @@ def write(path: Path, entries: dict[str, bytes], **settings: object) -> None:
 def read(path: Path) -> dict[str, bytes]:
     with zipfile.ZipFile(path) as zip:
         assert zip.testzip() is None
-        return {name: zip.read(name) for name in zip.namelist()}
+        return {as_utf8(info): zip.read(info) for info in zip.infolist()}
+
+
+def as_utf8(info: zipfile.ZipInfo) -> str:
+    """Info-ZIP's zip writes names in UTF-8, but says so only where the locale en_US.UTF-8 is installed."""
+    return info.filename if info.flag_bits & 0x800 else info.filename.encode("cp437").decode()
 
 
 def unzip(path: Path) -> None:
