@@ -37,6 +37,7 @@ setup(
             "hypothesis>=6.100",
             "lxml>=5.3",
             "openpyxl>=3.1.5",
+            "pillow>=11.1",
             "pytest>=8.3",
             "pytest-timeout>=2.3",
             "pytest-xdist>=3.6",
