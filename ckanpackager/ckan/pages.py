@@ -12,6 +12,7 @@ import msgspec
 import orjson  # for texts: twice as fast as msgspec there
 from msgspec import Raw, Struct
 
+from ckanpackager.ckan.text import RowCounter, first_row, last_row, without_start
 from ckanpackager.errors import PermanentFailure, TemporaryFailure
 
 BLOCK = 256 * 1024  # bytes
@@ -58,6 +59,20 @@ class Page(Struct, frozen=True):
     rows: int
     text: Sequence[bytes | bytearray] | None = None
     records: list[Any] | None = None
+
+    def edges(self) -> tuple[int, int]:
+        """The `_id` of the first row and of the last, where `_id` is the first field.  Raises ValueError."""
+        if self.text is not None:
+            return _id_of_text(first_row(self.text)), _id_of_text(last_row(self.text))
+        if not self.records:
+            raise ValueError("a page without rows has no ids")
+        return _id_of_record(self.records[0]), _id_of_record(self.records[-1])
+
+    def without_first(self) -> "Page":
+        """The page without its first row."""
+        if self.text is not None:
+            return Page(rows=self.rows - 1, text=without_start(self.text, len(first_row(self.text))))
+        return Page(rows=self.rows - 1, records=(self.records or [])[1:])
 
 
 class _Answer(Struct, frozen=True):
@@ -148,21 +163,6 @@ class TextReader:
             self._used += len(part)
 
 
-class RowCounter:
-    """Counts the rows of CSV or TSV: its line ends, but for those within quotes."""
-
-    def __init__(self) -> None:
-        self.rows = 0
-        self._within = 0
-
-    def count(self, text: bytes) -> None:
-        # Only quotes and line ends matter, and no line end is between two quotes side by side.
-        marks = text.translate(None, _NEITHER_QUOTE_NOR_LINE_END).replace(b'""', b"")
-        parts = marks.split(b'"')
-        self.rows += sum(map(len, parts[self._within :: 2]))
-        self._within = (self._within + len(parts) - 1) % 2
-
-
 def explain(body: bytes) -> str:
     """CKAN's own words in the body of a refusal; an empty text if there are none."""
     try:
@@ -173,9 +173,6 @@ def explain(body: bytes) -> str:
     if isinstance(error, dict):
         error = error.get("message") or "; ".join(_fault(*item) for item in error.items() if item[0] != "__type")
     return " ".join(str(error).split())[:300]
-
-
-_NEITHER_QUOTE_NOR_LINE_END = bytes(byte for byte in range(256) if byte not in b'"\n')
 
 
 def _read_answer(body: bytes, host: str) -> Result:
@@ -245,6 +242,16 @@ def _last_line_end(literal: bytes) -> int:
         if (found - before) % 2 == 0:
             return found + 2
     return 0
+
+
+def _id_of_text(row: bytes) -> int:
+    return int(re.split(rb"[,\t\n]", row, maxsplit=1)[0])
+
+
+def _id_of_record(record: Any) -> int:
+    if isinstance(record, Raw):
+        record = msgspec.json.decode(record)
+    return int(record["_id"] if isinstance(record, dict) else record[0])
 
 
 def _fault(name: str, said: Any) -> str:

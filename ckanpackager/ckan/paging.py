@@ -1,7 +1,8 @@
 """Every row once: the ways to walk through a search, page by page.
 
 Keyset paging (CKAN 2.12 and later) names the last `_id` of a page to get the next: it costs the database the same
-throughout, and rows that come and go meanwhile shift nothing.  Offset paging is for all other servers and searches.
+throughout, and rows that come and go meanwhile shift nothing.  Offset paging is for all other servers and searches;
+sorted by `_id`, it notices when rows that were deleted meanwhile have shifted the rest.
 `ask` sends a query and gives the result and its rows; the walks know nothing of HTTP.
 """
 
@@ -14,6 +15,7 @@ from queue import SimpleQueue
 from typing import Any, Self, TypeVar
 
 from ckanpackager.ckan.pages import Page, Result
+from ckanpackager.errors import TemporaryFailure
 
 T = TypeVar("T")
 Query = dict[str, Any]
@@ -22,6 +24,7 @@ Ask = Callable[[Query], tuple[Result, Page]]
 FIRST_PAGE = 2_000  # rows; what follows depends on how large and how slow they were
 PAGE_BYTES = 4_000_000  # of rows that pass through as text
 PARSED_PAGE_BYTES = 1_000_000  # of rows that become values, which take many times that in memory
+MOST_SHIFTS = 20  # of one page
 PAGE_SECONDS = 10.0  # CKAN sites cut requests off after 60
 
 
@@ -40,7 +43,8 @@ class PageSize:
         if rows:
             by_size = rows * self.size // size
             by_time = int(rows * PAGE_SECONDS / seconds) if seconds > 1 else self.most  # else it is mere overhead
-            self.rows = max(1, min(self.most, by_size, by_time, self.rows * 4))
+            grown = max(self.rows, rows * 4)  # a page of a row or two tells little about the others
+            self.rows = max(1, min(self.most, by_size, by_time, grown))
 
 
 def by_offset(ask: Ask, query: Query, size: PageSize, offset: int, limit: int | None) -> Iterator[Page]:
@@ -55,6 +59,33 @@ def by_offset(ask: Ask, query: Query, size: PageSize, offset: int, limit: int | 
             return
         offset += page.rows
         left = None if left is None else left - page.rows
+
+
+def by_anchor(ask: Ask, query: Query, size: PageSize, offset: int, limit: int | None) -> Iterator[Page]:
+    """Offset paging over rows sorted by `_id`, their first field: each page begins with the last row of the one before.
+
+    If it does not, rows that were passed are deleted and all others have moved up: where they are now is asked for.
+    Raises TemporaryFailure if that happens again and again.
+    """
+    left, anchor, last, shifts = limit, None, None, 0
+    while left is None or left > 0:
+        overlap = 0 if anchor is None else 1
+        wanted = min(_least(size.rows, left) + overlap, max(size.most, 2))
+        result, page = ask({**query, "limit": wanted, "offset": offset - overlap})
+        rest = _following(page, anchor, last)
+        if rest is None:
+            offset, anchor = _behind(ask, query, last or 0, offset)
+            if (shifts := shifts + 1) > MOST_SHIFTS:
+                raise TemporaryFailure("rows are deleted faster than pages can be fetched")
+            continue
+        if rest.rows:
+            yield rest
+            last, shifts = rest.edges()[1], 0
+        if _was_last(result, page) or not page.rows:
+            return
+        anchor = last if rest.rows else None  # a server that grants one row at a time: without anchor then
+        offset += rest.rows
+        left = None if left is None else left - rest.rows
 
 
 def by_keyset(ask: Ask, query: Query, size: PageSize, offset: int, limit: int | None) -> Iterator[Page]:
@@ -186,6 +217,45 @@ def _was_last(result: Result, page: Page) -> bool:
 
 def _least(rows: int, left: int | None) -> int:
     return rows if left is None else min(rows, left)
+
+
+def _following(page: Page, anchor: int | None, last: int | None) -> Page | None:
+    """What comes after the anchor; None if the page does not begin with it, or repeats what was passed."""
+    if anchor is not None:
+        if not page.rows or page.edges()[0] != anchor:
+            return None
+        page = page.without_first()
+    return None if page.rows and last is not None and page.edges()[0] <= last else page
+
+
+def _behind(ask: Ask, query: Query, last: int, guess: int) -> tuple[int, int | None]:
+    """The place of the first row behind the `_id` `last`, near `guess`, and the `_id` of the row before that place."""
+    only_id = {**query, "fields": ["_id"], "limit": 1}
+
+    def id_at(place: int) -> int | None:
+        _, page = ask({**only_id, "offset": place})
+        return page.edges()[0] if page.rows else None
+
+    def passed(place: int) -> bool:
+        id = id_at(place)
+        return id is not None and id <= last
+
+    low, high, step = 0, guess, 1
+    while passed(high):  # what was committed late
+        low, high, step = high + 1, high + step, step * 2
+    step = 1
+    while (probe := high - step) >= low and not passed(probe):
+        high, step = probe, step * 2
+    low = max(low, probe + 1)
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (middle + 1, high) if passed(middle) else (low, middle)
+    while low > 0:
+        anchor = id_at(low - 1)
+        if anchor is not None and anchor <= last:  # else rows have been deleted again
+            return low, anchor
+        low -= 1
+    return 0, None
 
 
 def _narrowed(filters: Query | None, next_page: Query) -> Query:

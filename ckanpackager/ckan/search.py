@@ -72,7 +72,7 @@ class _Talk:
 
         def once(tried: int) -> tuple[Result, Page]:
             began = time.monotonic()
-            asked = max(query["limit"] >> tried, min(1, query["limit"]))
+            asked = max(query["limit"] >> tried, min(2, query["limit"]))
             reader = self._reader(query.get("records_format", "objects"))
             size = 0
 
@@ -151,7 +151,8 @@ def _walk(talk: _Talk, query: Query, offers: Result, offset: int, limit: int | N
         return paging.ahead(paging.by_after(ask, query, size, limit))
     query = _sorted(query, offers)
     if not (offers.include_next_page and _keyset_possible(query)):
-        return paging.ahead(paging.by_offset(ask, query, size, offset, limit))
+        walk = paging.by_anchor if _anchor_possible(query, offers) else paging.by_offset
+        return paging.ahead(walk(ask, query, size, offset, limit))
     whole = limit is None and not offset and not query.get("filters") and not query.get("q")
     if whole and at_once > 1 and query["sort"] == "_id" and offers.total is not None:
         return paging.by_ranges(ask, query, size, offers.total, at_once)
@@ -179,6 +180,12 @@ def _keyset_possible(query: Query) -> bool:
     by_id = isinstance(sort, str) and _BY_ID.fullmatch(sort.strip()) is not None
     narrowable = isinstance(filters, dict) and isinstance(filters.get("_id", {}), dict)
     return by_id and narrowable and not query.get("distinct")
+
+
+def _anchor_possible(query: Query, offers: Result) -> bool:
+    """Only by `_id` upwards, where each row begins with it."""
+    first = offers.fields[0].id if offers.fields else ""
+    return query.get("sort") == "_id" and first == "_id" and not query.get("distinct")
 
 
 def _complete(pages: Iterator[Page], total: int | None, talk: _Talk, query: Query, offset: int) -> Iterator[Page]:
