@@ -17,9 +17,12 @@ class RowCounter:
         self._within = 0
 
     def count(self, text: bytes) -> None:
-        # Only quotes and line ends matter, and no line end is between two quotes side by side.
-        marks = text.translate(None, _NEITHER_QUOTE_NOR_LINE_END).replace(b'""', b"")
-        parts = marks.split(b'"')
+        marks = text.translate(None, _NEITHER_QUOTE_NOR_LINE_END)
+        lines = marks.split(b"\n")
+        if not self._within and not any(size % 2 for size in set(map(len, lines))):  # no cell has a line end
+            self.rows += len(lines) - 1
+            return
+        parts = marks.replace(b'""', b"").split(b'"')  # no line end is between two quotes side by side
         self.rows += sum(map(len, parts[self._within :: 2]))
         self._within = (self._within + len(parts) - 1) % 2
 

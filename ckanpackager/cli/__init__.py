@@ -3,6 +3,7 @@
 Exit codes: 0 done, 1 a job or an operation failed, 2 usage or configuration.
 """
 
+import gc
 import logging
 import os
 import sys
@@ -67,6 +68,7 @@ def cli(context: click.Context, /, file: Path | None, verbose: bool, quiet: bool
 
 def main() -> None:
     """The program: every error that a user can meet is one line that says what to do."""
+    gc.set_threshold(50_000)  # importing libraries makes many objects and no garbage: 70 ms of each run
     try:
         sys.exit(cli.main(standalone_mode=False))
     except (ConfigError, BadRequest) as error:

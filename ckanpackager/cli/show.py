@@ -9,7 +9,6 @@ from datetime import datetime
 from typing import Any
 
 import click
-from tabulate import tabulate
 
 from ckanpackager import slots
 from ckanpackager.cli import House, remote
@@ -34,7 +33,7 @@ def status(house: House, /, given: remote.Options, job: str | None) -> None:
         asked, wanted = ({"job": job}, "state") if job else ({}, "worker_count")
         answer = remote.call(given, "/status", asked, wanted)
         if not house.quiet:
-            click.echo(tabulate(list(_lines(answer)), disable_numparse=True))
+            click.echo(_columns(list(_lines(answer)), disable_numparse=True))
         return
     if job is not None:
         if (found := house.spool.find(job)) is None:
@@ -43,7 +42,7 @@ def status(house: House, /, given: remote.Options, job: str | None) -> None:
         return
     now = time.time()
     view = overview(house.spool, now)
-    click.echo(tabulate(view.jobs.items(), headers=["jobs", "number"]))
+    click.echo(_columns(view.jobs.items(), headers=["jobs", "number"]))
     click.echo()
     if view.oldest is not None:
         click.echo(f"the oldest waiting job came {duration(view.oldest)} ago")
@@ -52,7 +51,7 @@ def status(house: House, /, given: remote.Options, job: str | None) -> None:
         (worker.slot, worker.worker, worker.job, line(worker.rows, worker.expected, now - worker.since))
         for worker in view.workers
     ]
-    click.echo(tabulate(workers, headers=["slot", "worker", "job", "progress"]) if workers else "no worker is at work")
+    click.echo(_columns(workers, headers=["slot", "worker", "job", "progress"]) if workers else "no worker is at work")
 
 
 @click.command()
@@ -176,7 +175,13 @@ def _print_table(table: str, answer: Any, format: str) -> None:
         writer.writerows(rows)
     elif format == "table":
         shown = [{**row, "timestamp": _at(row["timestamp"])} if "timestamp" in row else row for row in rows]
-        click.echo(tabulate(shown, headers="keys", disable_numparse=True) if shown else f"no {table}")
+        click.echo(_columns(shown, headers="keys", disable_numparse=True) if shown else f"no {table}")
+
+
+def _columns(rows: Any, **options: Any) -> str:
+    from tabulate import tabulate  # takes as long to import as all of click
+
+    return tabulate(rows, **options)
 
 
 def _at(moment: float) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 
 from ckanpackager.fetch import Client
 from ckanpackager.settings import Settings
@@ -27,13 +28,14 @@ class Result:
 
 
 def packager(task: str) -> Callable[..., Result]:
-    """The function for a task."""
-    from ckanpackager.packagers import dataset, datastore, dwc_archive, url
+    """The function for a task; only its own module is imported, since cron starts this process often."""
+    package: Callable[..., Result] = import_module(f"ckanpackager.packagers.{_MODULES[task]}").package
+    return package
 
-    functions: dict[str, Callable[..., Result]] = {
-        "package_datastore": datastore.package,
-        "package_url": url.package,
-        "package_dwc_archive": dwc_archive.package,
-        "package_dataset": dataset.package,
-    }
-    return functions[task]
+
+_MODULES = {
+    "package_datastore": "datastore",
+    "package_url": "url",
+    "package_dwc_archive": "dwc_archive",
+    "package_dataset": "dataset",
+}
