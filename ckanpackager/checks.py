@@ -11,7 +11,7 @@ from itertools import chain, islice
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ckanpackager import archive, mail
+from ckanpackager import mail, zip64
 from ckanpackager.ckan.search import status
 from ckanpackager.darwin_core import compile_plan
 from ckanpackager.errors import BadRequest, CkanpackagerError, TemporaryFailure
@@ -146,7 +146,7 @@ def _compression(settings: Settings) -> Finding:
             there,
             f"zip_command: {program} is {'there' if there else 'not there: install it, or correct the command'}",
         )
-    if settings.archives.compression_level <= archive.FASTEST_LEVELS and not archive.isal_installed():
+    if settings.archives.compression_level <= zip64.FASTEST_LEVELS and not zip64.isal_installed():
         return True, "compression: isal is not installed, so zlib deflates, several times slower (pip install isal)"
     return True, f"compression: level {settings.archives.compression_level}"
 

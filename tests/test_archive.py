@@ -17,11 +17,12 @@ from pathlib import Path
 
 import pytest
 
-from ckanpackager import archive
-from ckanpackager.archive import ZipArchive, create
+from ckanpackager import archive, zip64
+from ckanpackager.archive import create
 from ckanpackager.errors import PermanentFailure, TemporaryFailure
 from ckanpackager.settings import Archives
 from ckanpackager.stopping import Stopped
+from ckanpackager.zip64 import Part, ZipArchive
 
 NOW = 1_790_000_000.0
 ENTRIES = {
@@ -68,10 +69,44 @@ def test_an_archive_holds_what_was_written_at_every_level(level, tmp_path):
 
 @pytest.mark.parametrize("level", [0, 2, 6])
 def test_without_isal_zlib_does_the_same(level, tmp_path, monkeypatch):
-    monkeypatch.setattr(archive, "isal_zlib", None)
+    monkeypatch.setattr(zip64, "isal_zlib", None)
     write(tmp_path / "a.zip", ENTRIES, compression_level=level)
     assert read(tmp_path / "a.zip") == ENTRIES
-    assert not archive.isal_installed()
+    assert not zip64.isal_installed()
+
+
+@pytest.mark.parametrize("level", range(4))
+def test_parts_deflated_elsewhere_follow_each_other_and_what_is_written_between_them(level, tmp_path):
+    """Their texts are alike, so that a part which referred to another would come out wrong."""
+    texts = [b"number,name\n", *(b"%d,the same name\n" % number * 3000 for number in range(9)), b"", b"the same name\n"]
+    with create(tmp_path / "a.zip", Archives(compression_level=level), NOW) as writing:
+        with writing.open("resource.csv") as entry:
+            for number, text in enumerate(texts):
+                if number % 3 == 0:
+                    entry.write(text)
+                else:
+                    part(writing, text).write_to(entry)
+            with writing.open("aside.csv") as aside:
+                part(writing, texts[1]).write_to(aside)
+    assert read(tmp_path / "a.zip") == {"resource.csv": b"".join(texts), "aside.csv": texts[1]}
+    unzip(tmp_path / "a.zip")
+
+
+def part(writing: archive.Archive, text: bytes) -> Part:
+    assert writing.part
+    made = writing.part()
+    for start in range(0, len(text), 10_000):
+        made.write(text[start : start + 10_000])
+    made.close()
+    return made
+
+
+@pytest.mark.parametrize("settings", [{"compression_level": 6}, {"zip_command": "/usr/bin/zip {output} {input}"}])
+def test_only_isal_deflates_parts_elsewhere(settings, tmp_path):
+    with create(tmp_path / "a.zip", Archives(**settings), NOW) as writing:
+        assert writing.part is None
+        with writing.open("a") as entry:
+            entry.write(b"a")
 
 
 def test_an_archive_of_nothing_is_one(tmp_path):

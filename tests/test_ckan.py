@@ -15,9 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ckanpackager import ckan
-from ckanpackager.ckan import pages, text
+from ckanpackager.ckan import pages
+from ckanpackager.ckan import text as text_module
 from ckanpackager.ckan.pages import Page
 from ckanpackager.ckan.search import status
+from ckanpackager.ckan.text import Blocks
 from ckanpackager.demo.ckan_api import CkanApi, Handler, Resource
 from ckanpackager.errors import PermanentFailure, TemporaryFailure
 from ckanpackager.fetch import TRIES, Client, Refused
@@ -606,7 +608,7 @@ SIZES = st.lists(st.integers(1, 40), min_size=1, max_size=6)
 
 @given(table=TABLES, sizes=SIZES)
 def test_rows_are_counted_whatever_their_cells_hold_and_wherever_they_are_cut(table, sizes):
-    counter = text.RowCounter()
+    counter = text_module.RowCounter()
     for piece in split(csv_text(table).encode(), sizes):
         counter.count(piece)
     assert counter.rows == len(table)
@@ -615,12 +617,13 @@ def test_rows_are_counted_whatever_their_cells_hold_and_wherever_they_are_cut(ta
 @given(table=TABLES.filter(len), sizes=SIZES)
 def test_the_first_and_the_last_row_are_found_whatever_their_cells_hold_and_wherever_they_are_cut(table, sizes):
     table = [[str(number), *row] for number, row in enumerate(table)]
-    page = Page(rows=len(table), text=list(split(csv_text(table).encode(), sizes)))
+    blocks = Blocks(list(split(csv_text(table).encode(), sizes)))
+    assert blocks.first_row().decode() == csv_text(table[:1])
+    assert blocks.last_row().decode() == csv_text(table[-1:])
+    page = Page(rows=len(table), text=blocks)
     assert page.edges() == (0, len(table) - 1)
-    assert text.first_row(page.text or ()).decode() == csv_text(table[:1])
-    assert text.last_row(page.text or ()).decode() == csv_text(table[-1:])
     rest = page.without_first()
-    assert (rest.rows, b"".join(rest.text or ()).decode()) == (len(table) - 1, csv_text(table[1:]))
+    assert (rest.rows, b"".join(rest.text).decode()) == (len(table) - 1, csv_text(table[1:]))
 
 
 @given(
@@ -644,7 +647,7 @@ def test_a_text_read_in_pieces_is_the_text_read_as_a_whole(table, sizes, piece, 
     }
     separators = (", ", ": ") if spaces else (",", ":")
     body = json.dumps({"help": "h", "success": True, "result": result}, ensure_ascii=ascii, separators=separators)
-    with mock.patch.object(pages, "_PIECE", piece), mock.patch.object(pages, "BLOCK", block):
+    with mock.patch.object(pages, "_PIECE", piece), mock.patch.object(text_module, "BLOCK", block):
         reader, whole = pages.TextReader(), pages.WholeReader()
         for chunk in split(body.encode(), sizes):
             reader.feed(chunk)

@@ -21,7 +21,7 @@ GROUND = {"errors", "settings", "job", "templates"}
 SETTINGS = {"config", "reading"}
 FRONT = {"spool", "receiver", "answers", "serving", "job_page", "overview"}
 WHOLE_HOUSE = {"process", "work", "clean", "checks", "cli", "__main__", "forward"}
-DOORS = {"ckan": {"fetch"}, "workbook": {"tables"}}
+DOORS = {"ckan": {"fetch"}, "workbook": {"tables"}, "archive": {"zip64"}}
 PACKAGERS_KNOW = {"ckan", "fetch", "tables", "workbook", "archive", "darwin_core", "datapackage"}
 
 

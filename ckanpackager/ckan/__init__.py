@@ -2,5 +2,6 @@
 
 from ckanpackager.ckan.pages import Field, Number, Page
 from ckanpackager.ckan.search import Search, search, show
+from ckanpackager.ckan.text import Blocks
 
-__all__ = ["Field", "Number", "Page", "Search", "search", "show"]
+__all__ = ["Blocks", "Field", "Number", "Page", "Search", "search", "show"]

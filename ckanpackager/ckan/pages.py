@@ -5,18 +5,17 @@ and never becomes rows.  Otherwise they come as lists or objects, whose numbers 
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import orjson  # for texts: twice as fast as msgspec there
 from msgspec import Raw, Struct
 
-from ckanpackager.ckan.text import RowCounter, first_row, last_row, without_start
+from ckanpackager.ckan.text import Blocks, RowCounter, Text
 from ckanpackager.errors import PermanentFailure, TemporaryFailure
 
-BLOCK = 256 * 1024  # bytes
-_PIECE = 64 * 1024  # bytes of JSON text decoded at a time: few enough for the processor's cache
+_PIECE = 128 * 1024  # bytes of JSON text decoded at a time: few enough for the processor's cache
 
 
 class Field(Struct, frozen=True):
@@ -54,24 +53,24 @@ class Result(Struct, frozen=True):
 
 
 class Page(Struct, frozen=True):
-    """Some rows: as `text`, pieces of CSV or TSV in UTF-8, or as `records`, lists or dictionaries."""
+    """Some rows: as `text`, CSV or TSV in UTF-8, or as `records`, lists or dictionaries."""
 
     rows: int
-    text: Sequence[bytes | bytearray] | None = None
+    text: Text | None = None
     records: list[Any] | None = None
 
     def edges(self) -> tuple[int, int]:
         """The `_id` of the first row and of the last, where `_id` is the first field.  Raises ValueError."""
-        if self.text is not None:
-            return _id_of_text(first_row(self.text)), _id_of_text(last_row(self.text))
+        if isinstance(self.text, Blocks):
+            return _id_of_text(self.text.first_row()), _id_of_text(self.text.last_row())
         if not self.records:
             raise ValueError("a page without rows has no ids")
         return _id_of_record(self.records[0]), _id_of_record(self.records[-1])
 
     def without_first(self) -> "Page":
         """The page without its first row."""
-        if self.text is not None:
-            return Page(rows=self.rows - 1, text=without_start(self.text, len(first_row(self.text))))
+        if isinstance(self.text, Blocks):
+            return Page(rows=self.rows - 1, text=self.text.without_first_row())
         return Page(rows=self.rows - 1, records=(self.records or [])[1:])
 
 
@@ -102,18 +101,14 @@ class WholeReader:
 
 
 class TextReader:
-    """Reads an answer whose records are one JSON text, piece by piece as it arrives.
+    """Reads an answer whose records are one JSON text, piece by piece as it arrives, into a `text`."""
 
-    The text is kept in blocks of one size, which the next page's can take the place of: pieces of all sizes would
-    leave holes in the process's memory.
-    """
-
-    def __init__(self) -> None:
+    def __init__(self, text: Callable[[], Text] = Blocks) -> None:
         self._rest = b""  # what is not decoded yet
         self._head: bytes | None = None  # what came before the text, once the text has begun
         self._passed = 0  # where to look for its beginning
-        self._blocks: list[bytearray] = []
-        self._used = BLOCK  # of the last block
+        self._text = text()
+        self._begun = False
         self._counter = RowCounter()
 
     def feed(self, chunk: bytes) -> None:
@@ -145,22 +140,16 @@ class TextReader:
                 raise _unreadable(host)
             self._keep(_utf8(self._rest[:end]))
         except (TemporaryFailure, ValueError):
-            if self._blocks:
+            if self._begun:
                 raise _unreadable(host) from None
             return _read_whole(head + self._rest, host, _RECORDS)
-        if self._blocks:
-            del self._blocks[-1][self._used :]
-        return result, Page(rows=self._counter.rows, text=self._blocks)
+        self._text.close()
+        return result, Page(rows=self._counter.rows, text=self._text)
 
     def _keep(self, text: bytes) -> None:
         self._counter.count(text)
-        while text:
-            if self._used == BLOCK:
-                self._blocks.append(bytearray(BLOCK))
-                self._used = 0
-            part, text = text[: BLOCK - self._used], text[BLOCK - self._used :]
-            self._blocks[-1][self._used : self._used + len(part)] = part
-            self._used += len(part)
+        self._text.write(text)
+        self._begun = True
 
 
 def explain(body: bytes) -> str:
@@ -191,7 +180,7 @@ def _read_whole(body: bytes, host: str, records_as: msgspec.json.Decoder[list[An
         if bytes(memoryview(result.records)[:1]) == b'"':
             counter, text = RowCounter(), orjson.loads(bytes(result.records)).encode()
             counter.count(text)
-            return result, Page(rows=counter.rows, text=[text])
+            return result, Page(rows=counter.rows, text=Blocks([text]))
         records = records_as.decode(result.records)
     except (msgspec.DecodeError, ValueError):
         raise _unreadable(host) from None

@@ -22,7 +22,8 @@ Query = dict[str, Any]
 Ask = Callable[[Query], tuple[Result, Page]]
 
 FIRST_PAGE = 2_000  # rows; what follows depends on how large and how slow they were
-PAGE_BYTES = 4_000_000  # of rows that pass through as text
+PAGE_BYTES = 8_000_000  # of rows that pass through as text and are packed as they do
+KEPT_PAGE_BYTES = 4_000_000  # of rows that are kept as text
 PARSED_PAGE_BYTES = 1_000_000  # of rows that become values, which take many times that in memory
 MOST_SHIFTS = 20  # of one page
 PAGE_SECONDS = 10.0  # CKAN sites cut requests off after 60

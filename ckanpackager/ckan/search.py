@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urljoin
 
@@ -11,7 +11,8 @@ from msgspec import Struct
 
 from ckanpackager.ckan import paging
 from ckanpackager.ckan.pages import Field, Page, Result, TextReader, WholeReader, explain
-from ckanpackager.ckan.paging import PAGE_BYTES, PARSED_PAGE_BYTES, PageSize, Query
+from ckanpackager.ckan.paging import KEPT_PAGE_BYTES, PAGE_BYTES, PARSED_PAGE_BYTES, PageSize, Query
+from ckanpackager.ckan.text import Blocks, Text
 from ckanpackager.errors import PermanentFailure, TemporaryFailure
 from ckanpackager.fetch import Client, Refused
 
@@ -35,6 +36,7 @@ def search(
     *,
     records_format: str,
     as_raw: bool = False,
+    text: Callable[[], Text] = Blocks,
     offset: int = 0,
     limit: int | None = None,
     page_size: int = 20_000,
@@ -43,13 +45,14 @@ def search(
     """Ask for the rows that `query` (parameters of `datastore_search`) finds, all or `limit` of them from `offset`.
 
     `records_format` is what we would like the rows to come as; a server that does not know it sends objects.  With
-    `as_raw`, each record stays the JSON that the server wrote.  At most
-    `page_size` rows come at a time, at most `page_requests` pages at once.  Raises PermanentFailure and
-    TemporaryFailure, also while the pages are walked through.
+    `as_raw`, each record stays the JSON that the server wrote.  The text of each page goes into a `text()`, unless
+    the way of paging has to look into it.  At most `page_size` rows come at a time, at most `page_requests` pages at
+    once.  Raises PermanentFailure and TemporaryFailure, also while the pages are walked through.
     """
-    size = PageSize(page_size, PAGE_BYTES if records_format in ("csv", "tsv") else PARSED_PAGE_BYTES)
-    talk = _Talk(client, url, size, as_raw)
+    talk = _Talk(client, url, PageSize(page_size, PARSED_PAGE_BYTES), as_raw, text)
     offered, result = _probe(talk, {**query, "records_format": records_format})
+    if talk.text_format:
+        talk.size.size = KEPT_PAGE_BYTES if text is Blocks else PAGE_BYTES
     total = None if result.total is None else max(0, result.total - offset)
     if limit is not None and total is not None:
         total = min(total, limit)
@@ -60,11 +63,14 @@ def search(
 class _Talk:
     """Questions to one URL, from whose answers the page size learns."""
 
-    def __init__(self, client: Client, url: str, size: PageSize, as_raw: bool = False) -> None:
+    def __init__(
+        self, client: Client, url: str, size: PageSize, as_raw: bool = False, text: Callable[[], Text] = Blocks
+    ) -> None:
         self.client = client
         self.url = url
         self.size = size
         self.as_raw = as_raw
+        self.text = text
         self.text_format = ""  # the records_format that comes as one text: the first answer tells
 
     def ask(self, query: Query) -> tuple[Result, Page]:
@@ -91,7 +97,7 @@ class _Talk:
 
     def _reader(self, records_format: str) -> TextReader | WholeReader:
         if records_format == self.text_format:
-            return TextReader()
+            return TextReader(self.text)
         return WholeReader(as_raw=self.as_raw and records_format == "objects")
 
 
@@ -151,8 +157,10 @@ def _walk(talk: _Talk, query: Query, offers: Result, offset: int, limit: int | N
         return paging.ahead(paging.by_after(ask, query, size, limit))
     query = _sorted(query, offers)
     if not (offers.include_next_page and _keyset_possible(query)):
-        walk = paging.by_anchor if _anchor_possible(query, offers) else paging.by_offset
-        return paging.ahead(walk(ask, query, size, offset, limit))
+        if not _anchor_possible(query, offers):
+            return paging.ahead(paging.by_offset(ask, query, size, offset, limit))
+        talk.text, size.size = Blocks, min(size.size, KEPT_PAGE_BYTES)  # whose rows can be looked at
+        return paging.ahead(paging.by_anchor(ask, query, size, offset, limit))
     whole = limit is None and not offset and not query.get("filters") and not query.get("q")
     if whole and at_once > 1 and query["sort"] == "_id" and offers.total is not None:
         return paging.by_ranges(ask, query, size, offers.total, at_once)

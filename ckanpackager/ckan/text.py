@@ -4,9 +4,64 @@ A cell may hold line ends, within quotes; a quote within quotes is two.  So a li
 on one of its sides is the end of a row.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
 
+BLOCK = 256 * 1024  # bytes
 _NEITHER_QUOTE_NOR_LINE_END = bytes(byte for byte in range(256) if byte not in b'"\n')
+
+
+class Text(Protocol):
+    """What the text of a page is written into as it arrives, perhaps in a thread of its own, and `close`d at its end.
+
+    `write_to` then puts it where it belongs: into an entry of an archive.
+    """
+
+    def write(self, content: bytes, /) -> object: ...
+
+    def close(self) -> None: ...
+
+    def write_to(self, entry: Any, /) -> None: ...
+
+
+class Blocks:
+    """Text as it is, in blocks of one size, which the next page's can take the place of.
+
+    Pieces of all sizes would leave holes in the process's memory.
+    """
+
+    def __init__(self, pieces: Sequence[bytes | bytearray] = ()) -> None:
+        self.pieces = list(pieces)
+        self._used = BLOCK  # of the last one
+
+    def __iter__(self) -> Iterator[bytes | bytearray]:
+        return iter(self.pieces)
+
+    def write(self, content: bytes) -> None:
+        while content:
+            if self._used == BLOCK:
+                self.pieces.append(bytearray(BLOCK))
+                self._used = 0
+            part, content = content[: BLOCK - self._used], content[BLOCK - self._used :]
+            self.pieces[-1][self._used : self._used + len(part)] = part  # type: ignore[index]
+            self._used += len(part)
+
+    def close(self) -> None:
+        if self.pieces:
+            del self.pieces[-1][self._used :]  # type: ignore[union-attr]
+
+    def write_to(self, entry: Any) -> None:
+        for piece in self.pieces:
+            entry.write(piece)
+
+    def first_row(self) -> bytes:
+        return first_row(self.pieces)
+
+    def last_row(self) -> bytes:
+        return last_row(self.pieces)
+
+    def without_first_row(self) -> "Blocks":
+        return Blocks(without_start(self.pieces, len(self.first_row())))
 
 
 class RowCounter:
@@ -17,12 +72,9 @@ class RowCounter:
         self._within = 0
 
     def count(self, text: bytes) -> None:
-        marks = text.translate(None, _NEITHER_QUOTE_NOR_LINE_END)
-        lines = marks.split(b"\n")
-        if not self._within and not any(size % 2 for size in set(map(len, lines))):  # no cell has a line end
-            self.rows += len(lines) - 1
-            return
-        parts = marks.replace(b'""', b"").split(b'"')  # no line end is between two quotes side by side
+        # Only quotes and line ends matter, and no line end is between two quotes side by side.
+        marks = text.translate(None, _NEITHER_QUOTE_NOR_LINE_END).replace(b'""', b"")
+        parts = marks.split(b'"')
         self.rows += sum(map(len, parts[self._within :: 2]))
         self._within = (self._within + len(parts) - 1) % 2
 

@@ -81,7 +81,7 @@ class _Packing:
 
     def _add_table(self, resource: dict[str, Any], title: str) -> None:
         request, format, id = self._request, self._request.format, str(resource.get("id", ""))
-        found = search(request.api_url, {"resource_id": id}, self._kit, format=format)
+        found = search(request.api_url, {"resource_id": id}, self._kit, self._archive, format=format)
         stem = safe_name(_SLASHES.sub("-", _TABLE_SUFFIX.sub("", title)))
         path = self._unused(stem, f".{format}")
         written = write_table(self._archive, path.removesuffix(f".{format}"), format, found, self._kit)

@@ -14,7 +14,9 @@ _QUERY = ("resource_id", "filters", "q", "plain", "language", "distinct", "field
 def package(request: PackageDatastore, archive: Archive, kit: Kit) -> Result:
     """Write resource.csv, or whatever the format is, and its description where that is configured."""
     limit = request.limit or None  # 0 has always meant all
-    found = search(request.api_url, query_of(request), kit, format=request.format, offset=request.offset, limit=limit)
+    found = search(
+        request.api_url, query_of(request), kit, archive, format=request.format, offset=request.offset, limit=limit
+    )
     written = write_table(archive, "resource", request.format, found, kit)
     if kit.settings.archives.include_datapackage:
         with archive.open(datapackage.FILE) as entry:

@@ -26,7 +26,7 @@ def package(request: PackageDwcArchive, archive: Archive, kit: Kit) -> Result:
     id_field = kit.settings.darwin_core.dwc_id_field
     if request.fields and id_field not in request.fields:
         query["fields"] = [id_field, *request.fields]
-    found = search(request.api_url, query, kit, format="dwca", offset=request.offset, limit=limit)
+    found = search(request.api_url, query, kit, archive, format="dwca", offset=request.offset, limit=limit)
     names, rows = [field.id for field in found.fields], 0
     plan = compile_plan(names, kit.settings.darwin_core)
     tables = {table.name: table for table in (plan.core, *plan.extensions)}

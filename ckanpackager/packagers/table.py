@@ -28,15 +28,23 @@ class Written:
 
 
 def search(
-    api_url: str, query: Mapping[str, Any], kit: Kit, *, format: str, offset: int = 0, limit: int | None = None
+    api_url: str,
+    query: Mapping[str, Any],
+    kit: Kit,
+    archive: Archive,
+    *,
+    format: str,
+    offset: int = 0,
+    limit: int | None = None,
 ) -> ckan.Search:
-    """Ask CKAN for rows, rendered as the format can use them best."""
+    """Ask CKAN for rows, rendered as the format and the archive can use them best."""
     return ckan.search(
         kit.client,
         api_url,
         dict(query),
         records_format=_ASKED_AS[format],
         as_raw=format == "ndjson",
+        text=archive.part or ckan.Blocks,
         offset=offset,
         limit=limit,
         page_size=kit.settings.ckan.page_size,
@@ -66,8 +74,8 @@ def write_table(archive: Archive, stem: str, format: str, found: ckan.Search, ki
         if table:
             entry.write(table.header(names))
         for page in found.pages:
-            for piece in page.text or ():
-                entry.write(piece)
+            if page.text:
+                page.text.write_to(entry)
             if page.records:
                 entry.write(table.rows(in_order(page.records, names)) if table else json_lines(page.records))
             rows += page.rows
