@@ -51,7 +51,7 @@ class Slot:
 
 def take(directory: Path, queue: Queue, count: int) -> Slot | None:
     """A free slot of the `count` that a queue has; None if all are taken.  Raises TemporaryFailure."""
-    for _ in range(3):  # `look` holds a slot's lock for a moment, which must not pass for a worker
+    for _ in range(3):  # `look` holds a dead worker's lock for a moment, which must not pass for a worker
         for number in range(1, count + 1):
             try:
                 descriptor = _open(directory, f"{queue}-{number}")
@@ -72,13 +72,15 @@ def look(directory: Path) -> list[Worker]:
         for path in sorted(path for path in directory.iterdir() if _NAME.fullmatch(path.name)):
             descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
             try:
+                if not (said := os.pread(descriptor, _LENGTH, 0)):
+                    continue  # a free slot, whose lock must stay free, or one just taken
                 if lock_descriptor(descriptor, blocking=False):
                     _empty(descriptor)  # its worker died; who looks while we hold the lock must not see it working
                 else:
-                    worker = msgspec.json.decode(os.pread(descriptor, _LENGTH, 0), type=Worker)
+                    worker = msgspec.json.decode(said, type=Worker)
                     workers.append(msgspec.structs.replace(worker, slot=path.name))
             except msgspec.DecodeError:
-                continue  # just taken, nothing said yet
+                continue  # no writing of ours
             finally:
                 os.close(descriptor)
     except OSError as error:
