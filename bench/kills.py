@@ -24,7 +24,8 @@ from typing import Any
 from ckanpackager import cli, config
 from ckanpackager.demo import sample
 from ckanpackager.demo.ckan_api import CkanApi, Resource
-from ckanpackager.job import Job, request_from
+from ckanpackager.job import Job
+from ckanpackager.request import request_from
 from ckanpackager.spool import Spool
 from ckanpackager.stats import open_ledger
 

@@ -24,7 +24,8 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlencode
 
-from ckanpackager.job import Job, request_from
+from ckanpackager.job import Job
+from ckanpackager.request import request_from
 from ckanpackager.spool import Spool
 
 CONFIGURATION = """\

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ckanpackager.errors import BadRequest, TemporaryFailure, TooMany
-from ckanpackager.job import QUEUES, TASKS, Job, Queue, Request, check_host, request_from
+from ckanpackager.job import Job
+from ckanpackager.request import QUEUES, TASKS, Queue, Request, check_host, request_from
 from ckanpackager.settings import Settings
 from ckanpackager.spool import Spool
 

@@ -10,7 +10,8 @@ from urllib.parse import quote
 import msgspec
 
 from ckanpackager import slots
-from ckanpackager.job import QUEUES, Job
+from ckanpackager.job import Job
+from ckanpackager.request import QUEUES
 from ckanpackager.settings import Settings
 from ckanpackager.spool import Spool
 

@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 from ckanpackager import slots
-from ckanpackager.job import QUEUES
+from ckanpackager.request import QUEUES
 from ckanpackager.spool import Spool
 
 DAY = 86400

@@ -16,12 +16,13 @@ from urllib.parse import quote
 from msgspec.structs import replace
 
 from ckanpackager import archive, mail
+from ckanpackager.claim import Claim
 from ckanpackager.errors import CkanpackagerError, TemporaryFailure
 from ckanpackager.fetch import Client
-from ckanpackager.job import Archive, Attempt, Job, cache_key
+from ckanpackager.job import Archive, Attempt, Job
 from ckanpackager.packagers import Kit, packager
+from ckanpackager.request import cache_key
 from ckanpackager.settings import Settings
-from ckanpackager.spool import Claim
 from ckanpackager.stopping import Stop, Stopped
 from ckanpackager.store import Store
 

@@ -16,7 +16,7 @@ from filelock import lock_descriptor
 from msgspec import Struct
 
 from ckanpackager.errors import TemporaryFailure
-from ckanpackager.job import Queue
+from ckanpackager.request import Queue
 
 _NAME = re.compile(r"(fast|slow)-[0-9]+")
 _LENGTH = 1024  # every writing has this length and is one system call, so that a reader never meets half of one

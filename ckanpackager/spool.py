@@ -12,7 +12,6 @@ yet (as in Postfix's deferred queue).  Nothing else in the house knows these fil
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import math
 import os
@@ -22,20 +21,19 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
-
-import msgspec
 
 from ckanpackager import job as jobs
-from ckanpackager.errors import BadRequest, TemporaryFailure
-from ckanpackager.job import Job, Queue
+from ckanpackager.claim import Claim
+from ckanpackager.errors import BadRequest
+from ckanpackager.job import Job
+from ckanpackager.job_files import JobFiles, content
+from ckanpackager.request import Queue
 
 FOLDERS = ("tmp", "fast", "slow", "claimed", "failed", "done", "workers")
 OPEN = ("fast", "slow", "claimed")
 STATES = ("fast", "slow", "claimed", "done", "failed")
 JUMP = 3600  # seconds; no two hosts that share a spool have clocks so far apart
 _ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,99}")
-_SHARED = stat.S_ISGID | stat.S_IWGRP
 _NO_JOB_FILE = {errno.EACCES, errno.EPERM, errno.ELOOP, errno.EISDIR, errno.ENXIO}
 
 
@@ -43,7 +41,11 @@ class Spool:
     """The spool in `directory`, which `prepare` makes where it is missing."""
 
     def __init__(self, directory: Path) -> None:
-        self.directory = directory
+        self.files = JobFiles(directory)
+
+    @property
+    def directory(self) -> Path:
+        return self.files.directory
 
     def prepare(self) -> None:
         """Make what is missing of the directories.  Raises TemporaryFailure."""
@@ -54,24 +56,24 @@ class Spool:
                 folder = self.directory / name
                 if not folder.is_dir():
                     folder.mkdir(mode=0o700, exist_ok=True)
-                    folder.chmod(0o2770 if self._shared else 0o700)
+                    folder.chmod(0o2770 if self.files.shared else 0o700)
         except OSError as error:
-            raise self._failure(error) from error
+            raise self.files.failure(error) from error
 
     def put(self, job: Job) -> str:
         """Write a job into its queue; once this returns its id, it is durably on disk.  Raises TemporaryFailure."""
         whole, fraction = divmod(round(job.created * 1e6), 1_000_000)
         id = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime(whole))}{fraction:06d}-{os.urandom(16).hex()}"
         try:
-            descriptor, written = self._write(id, jobs.encode(job))
+            descriptor, written = self.files.write(id, jobs.encode(job))
             os.close(descriptor)
             try:
-                self._publish(written, self.path(job.queue, id))
+                self.files.publish(written, self.files.path(job.queue, id))
             except OSError:
-                self.path(job.queue, id).unlink(missing_ok=True)  # it may be there, but whoever asked is told no
+                self.files.path(job.queue, id).unlink(missing_ok=True)  # it may be there, but whoever asked is told no
                 raise
         except OSError as error:
-            raise self._failure(error) from error
+            raise self.files.failure(error) from error
         return id
 
     def claims(self, queue: Queue, clock: Callable[[], float]) -> Iterator[Claim]:
@@ -96,13 +98,13 @@ class Spool:
             return None
         for folder in STATES * 2:  # twice: it may move on while we look
             try:
-                return folder, jobs.decode(id, _content(self.path(folder, id)))
+                return folder, jobs.decode(id, content(self.files.path(folder, id)))
             except FileNotFoundError:
                 continue
             except BadRequest:
                 return None
             except OSError as error:
-                raise self._failure(error) from error
+                raise self.files.failure(error) from error
         return None
 
     def open_jobs_of(self, email: str) -> int:
@@ -121,7 +123,7 @@ class Spool:
                 files = [entry for entry in entries if entry.name.endswith(".json")]
                 return sum(entry.stat(follow_symlinks=False).st_mtime >= moment for entry in files)
         except OSError as error:
-            raise self._failure(error) from error
+            raise self.files.failure(error) from error
 
     def position(self, id: str, queue: Queue, most: int | None = None) -> int:
         """How many jobs of its queue came before that one, counted to `most` at the most: a queue may be long."""
@@ -129,12 +131,12 @@ class Spool:
             with os.scandir(self.directory / queue) as entries:
                 return sum(1 for _ in islice((entry for entry in entries if entry.name < f"{id}.json"), most))
         except OSError as error:
-            raise self._failure(error) from error
+            raise self.files.failure(error) from error
 
     def due(self, job: Job) -> float:
         """The time before which a waiting job is not claimed; 0 if it has moved on."""
         try:
-            return self.path(job.queue, job.id).stat().st_mtime
+            return self.files.path(job.queue, job.id).stat().st_mtime
         except OSError:
             return 0.0
 
@@ -147,13 +149,13 @@ class Spool:
         try:
             return sorted(os.listdir(self.directory / folder))
         except OSError as error:
-            raise self._failure(error) from error
+            raise self.files.failure(error) from error
 
     def jobs(self, folder: str) -> Iterator[Job]:
         """The jobs in a folder, by time of arrival; those that move on or are broken meanwhile are left out."""
         for name in self.names(folder):
             try:
-                yield jobs.decode(name.removesuffix(".json"), _content(self.directory / folder / name))
+                yield jobs.decode(name.removesuffix(".json"), content(self.directory / folder / name))
             except (OSError, BadRequest):
                 continue
 
@@ -170,16 +172,8 @@ class Spool:
             except FileNotFoundError:
                 continue  # another `clean` was faster
             except OSError as error:
-                raise self._failure(error) from error
+                raise self.files.failure(error) from error
         return removed
-
-    def path(self, folder: str, id: str) -> Path:
-        return self.directory / folder / f"{id}.json"
-
-    @property
-    def _shared(self) -> bool:
-        """Whether receiver and worker are different users of one group: the directory is setgid and group-writable."""
-        return self.directory.stat().st_mode & _SHARED == _SHARED
 
     def _due(self, queue: Queue, clock: Callable[[], float]) -> Iterator[Claim]:
         """One walk along the queue as it is now, with a look for dead workers' jobs before each step."""
@@ -193,7 +187,7 @@ class Spool:
     def _orphans(self, queue: Queue) -> Iterator[Claim]:
         for name in self.names("claimed"):
             try:
-                if jobs.decode(name, _content(self.directory / "claimed" / name)).queue != queue:
+                if jobs.decode(name, content(self.directory / "claimed" / name)).queue != queue:
                     continue  # the other queue's workers look after it: do not even touch its lock
             except OSError:
                 continue  # its worker has just moved it on
@@ -212,14 +206,14 @@ class Spool:
             if error.errno in _NO_JOB_FILE:
                 self._set_aside(path, f"no valid job: it cannot be opened ({error.strerror})")
                 return None
-            raise self._failure(error) from error
+            raise self.files.failure(error) from error
         claim = None
         try:
             claim = self._lock(descriptor, path, clock)
         except BadRequest as error:
             self._set_aside(path, str(error))
         except OSError as error:
-            raise self._failure(error) from error
+            raise self.files.failure(error) from error
         finally:
             if claim is None:
                 os.close(descriptor)
@@ -240,7 +234,7 @@ class Spool:
         if path.suffix != ".json" or not _ID.fullmatch(path.stem):
             raise BadRequest("no valid job: its name is not one of a job file")
         with open(descriptor, "rb", closefd=False) as file:
-            return Claim(self, jobs.decode(path.stem, file.read()), descriptor, path.parent.name)
+            return Claim(self.files, jobs.decode(path.stem, file.read()), descriptor, path.parent.name)
 
     def _set_aside(self, path: Path, reason: str) -> None:
         """What is no job must stop nothing else: move it to failed/, with the reason beside it."""
@@ -255,140 +249,7 @@ class Spool:
         except FileNotFoundError:
             pass  # another worker was faster
         except OSError as error:
-            raise self._failure(error) from error
-
-    def _write(self, id: str, content: bytes, modified: float | None = None) -> tuple[int, Path]:
-        """Write a file in tmp/ to disk; its open descriptor and its path."""
-        path = self.directory / "tmp" / f"{id}.{os.urandom(4).hex()}"
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            os.fchmod(descriptor, 0o660 if self._shared else 0o600)
-            with open(descriptor, "wb", closefd=False) as file:
-                file.write(content)
-            if modified is not None:
-                os.utime(descriptor, (modified, modified))
-            os.fsync(descriptor)
-        except BaseException:
-            os.close(descriptor)
-            path.unlink(missing_ok=True)
-            raise
-        return descriptor, path
-
-    def _publish(self, written: Path, target: Path) -> None:
-        try:
-            self._rename(written, target)
-        except OSError:
-            written.unlink(missing_ok=True)
-            raise
-
-    def _rename(self, source: Path, target: Path) -> None:
-        folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.rename(source, target)
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-    def _failure(self, error: OSError) -> TemporaryFailure:
-        return TemporaryFailure(
-            f"spool {error.filename or self.directory}: {error.strerror}; make sure that the disk has room and "
-            f"that this user may write into {self.directory}"
-        )
-
-
-class Claim:
-    """A job that this process alone may work on, until it lets go by `finish`, `fail`, `postpone` or `close`."""
-
-    def __init__(self, spool: Spool, job: Job, descriptor: int, folder: str) -> None:
-        self.job = job
-        self.taken_over = folder == "claimed"  # from a worker that died
-        self._spool = spool
-        self._descriptor = descriptor
-        self._folder = folder
-
-    def save(self, **changes: Any) -> None:
-        """Change the job and write it to disk.  Raises TemporaryFailure."""
-        self._rewrite(msgspec.structs.replace(self.job, **changes), None)
-
-    def noting(self, **changes: Any) -> contextlib.AbstractContextManager[Callable[[], None]]:
-        """Write a change to disk, but let it count only when the function that the block gets is called.
-
-        For a deed that must not be done twice: between it and its note there is then but a rename.
-        """
-        return self._written(msgspec.structs.replace(self.job, **changes), None)
-
-    def postpone(self, until: float, **changes: Any) -> None:
-        """Change the job and let it wait in its queue until a time."""
-        self._rewrite(msgspec.structs.replace(self.job, **changes), until)
-        self.move(self.job.queue)
-        self.close()
-
-    def finish(self, **changes: Any) -> None:
-        self._end("done", changes)
-
-    def fail(self, **changes: Any) -> None:
-        self._end("failed", changes)
-
-    def close(self) -> None:
-        """Let go of the lock, whatever folder the file is in."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
-
-    def move(self, folder: str) -> None:
-        try:
-            self._spool._rename(self._path, self._spool.path(folder, self.job.id))
-        except OSError as error:
-            raise self._spool._failure(error) from error
-        self._folder = folder
-
-    @property
-    def _path(self) -> Path:
-        return self._spool.path(self._folder, self.job.id)
-
-    def _end(self, folder: str, changes: dict[str, Any]) -> None:
-        self.save(**changes)
-        self.move(folder)
-        self.close()
-
-    def _rewrite(self, job: Job, modified: float | None) -> None:
-        with self._written(job, modified) as publish:
-            publish()
-
-    @contextlib.contextmanager
-    def _written(self, job: Job, modified: float | None) -> Iterator[Callable[[], None]]:
-        """Write a new file and lock it; the function renames it over the old one: no moment is without a lock."""
-        from filelock import lock_descriptor
-
-        try:
-            descriptor, written = self._spool._write(job.id, jobs.encode(job), modified)
-        except OSError as error:
-            raise self._spool._failure(error) from error
-        lock_descriptor(descriptor, blocking=False)
-
-        def publish() -> None:
-            nonlocal descriptor
-            try:
-                self._spool._publish(written, self._path)
-            except OSError as error:
-                raise self._spool._failure(error) from error
-            self._descriptor, descriptor, self.job = descriptor, self._descriptor, job
-
-        try:
-            yield publish
-        finally:
-            os.close(descriptor)  # the old one, or that of a file which did not come to count
-            if self.job is not job:
-                written.unlink(missing_ok=True)
-
-
-def _content(path: Path) -> bytes:
-    """What is in a job file; what is no file (a pipe would keep us waiting) raises OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file", str(path))
-        return file.read()
+            raise self.files.failure(error) from error
 
 
 def _waits(state: os.stat_result, now: float) -> bool:

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ckanpackager import slots
-from ckanpackager.job import Job, Queue
+from ckanpackager.claim import Claim
+from ckanpackager.job import Job
 from ckanpackager.process import Workplace, run_one
+from ckanpackager.request import Queue
 from ckanpackager.settings import Settings
 from ckanpackager.slots import Slot, Worker
-from ckanpackager.spool import Claim, Spool
+from ckanpackager.spool import Spool
 from ckanpackager.stopping import Stop, Stopped
 from ckanpackager.store import Store
 

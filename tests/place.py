@@ -20,7 +20,8 @@ from aiosmtpd.smtp import SMTP
 
 from ckanpackager import config
 from ckanpackager.demo.ckan_api import CkanApi, Resource
-from ckanpackager.job import Job, request_from
+from ckanpackager.job import Job
+from ckanpackager.request import request_from
 from ckanpackager.settings import Settings
 from ckanpackager.spool import Spool
 from ckanpackager.stats import Ledger, open_ledger

@@ -85,7 +85,7 @@ def test_waiting_and_claimed_jobs_stay_however_old(place: Place, api: CkanApi) -
     claim = place.spool.claim(ids[0], "fast")
     assert claim
     for folder, id in (("claimed", ids[0]), ("fast", ids[1])):
-        aged(place.spool.path(folder, id), 1000 * DAY)
+        aged(place.spool.files.path(folder, id), 1000 * DAY)
     assert run(place) == {}
     assert place.where() == {"claimed": 1, "fast": 1}
 

@@ -458,7 +458,8 @@ def test_check_says_where_one_user_cannot_read_what_another_wrote(open_directory
     for path in folders:
         os.chown(path, 65534, 65534)
     said = as_user(65534, lambda: next(words for fine, words in checks.run(settings, None) if not fine))
-    assert f"this user may not read and write {place.spool.path('fast', id)} (-rw-------, owner 0, group 0)" in said
+    file = place.spool.files.path("fast", id)
+    assert f"this user may not read and write {file} (-rw-------, owner 0, group 0)" in said
     assert f"chmod 2770 {place.spool.directory}" in said
     for path in folders[1:]:
         os.chown(path, 0, 0)

@@ -33,7 +33,7 @@ from ckanpackager.demo.ckan_api import CkanApi, Handler
 from ckanpackager.errors import TemporaryFailure
 from ckanpackager.job import Job
 from ckanpackager.process import Workplace, run_one
-from ckanpackager.spool import JUMP
+from ckanpackager.spool import JUMP, Spool
 from ckanpackager.stopping import Stop
 
 Run = Callable[..., Said]
@@ -671,7 +671,7 @@ def test_a_spool_that_cannot_be_written_in_the_middle_of_a_job_ends_the_worker_a
 def test_a_spool_on_a_full_disk_keeps_every_job(place: Place, run: Run, api: CkanApi, mount: Mount) -> None:
     disk = mount(place.directory / "small")
     place.configure(spool_directory="small", max_attempts=2)
-    place.spool.directory = disk
+    place.spool = Spool(disk)
     place.spool.prepare()
     id = place.queue(api)
 

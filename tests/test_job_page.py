@@ -21,8 +21,8 @@ from front import REQUESTS, Answer, Front
 from PIL import Image
 
 from ckanpackager import slots
+from ckanpackager.claim import Claim
 from ckanpackager.job import Archive, Attempt
-from ckanpackager.spool import Claim
 
 XSS = "<script>alert(1)</script>\"'&{title}%s"
 NAME = "0" * 32 + "-" + "1" * 32 + ".zip"

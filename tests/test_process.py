@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 from place import Place, Post, small_ckan, until
 
+from ckanpackager.claim import Claim
 from ckanpackager.demo.ckan_api import CkanApi, Handler
-from ckanpackager.job import Attempt, cache_key
+from ckanpackager.job import Attempt
 from ckanpackager.packagers import datastore
 from ckanpackager.process import LONGEST_ASKED, human_size
-from ckanpackager.spool import Claim
+from ckanpackager.request import cache_key
 from ckanpackager.stopping import Stop, Stopped
 
 CONTENT = b"_id,name\n1,n1\n2,n2\n3,n3\n"

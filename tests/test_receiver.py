@@ -24,8 +24,9 @@ from place import Place, environment
 import ckanpackager
 from ckanpackager import answers, receiver, slots
 from ckanpackager.errors import ConfigError
-from ckanpackager.job import TASKS, Archive, request_from
+from ckanpackager.job import Archive
 from ckanpackager.receiver import make_application
+from ckanpackager.request import TASKS, request_from
 from ckanpackager.settings import Receiver, Settings
 
 DATASTORE = REQUESTS["package_datastore"]
@@ -292,7 +293,7 @@ def test_a_task_is_spooled(front: Front, task: str) -> None:
     assert said["message"] == said["msg"] == front.place.settings.receiver.success_message
     assert said.keys() == {"status", "success", "message", "msg", "job"}
     assert {said["job"]: request_from(task, REQUESTS[task])} == {id: job.request for id, job in front.jobs().items()}
-    assert SECRET not in front.place.spool.path(front.jobs()[said["job"]].queue, said["job"]).read_text()
+    assert SECRET not in front.place.spool.files.path(front.jobs()[said["job"]].queue, said["job"]).read_text()
 
 
 @pytest.mark.parametrize("task", REQUESTS)

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from ckanpackager.answers import HANDLERS
-from ckanpackager.job import TASKS
+from ckanpackager.request import TASKS
 
 ID = re.compile(r"[0-9]{8}T[0-9]{12}-[0-9a-f]{32}")
 OUTSIDE = {"ckanpackager.yaml", "spool", "store", "stats.db", "stats.db-wal", "stats.db-shm"}

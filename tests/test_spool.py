@@ -18,9 +18,11 @@ from place import as_user
 
 from ckanpackager import job as jobs
 from ckanpackager import slots
+from ckanpackager.claim import Claim
 from ckanpackager.errors import TemporaryFailure
-from ckanpackager.job import Job, PackageUrl
-from ckanpackager.spool import FOLDERS, Claim, Spool
+from ckanpackager.job import Job
+from ckanpackager.request import PackageUrl
+from ckanpackager.spool import FOLDERS, Spool
 
 REQUEST = PackageUrl(resource_id="r", email="ann@example.org", resource_url="https://c.example.org/f.csv")
 START = """
@@ -152,7 +154,8 @@ def test_what_a_spool_cannot_hold_is_a_failure_in_words(tmp_path: Path) -> None:
 FULL = """
 import resource
 from ckanpackager.errors import TemporaryFailure
-from ckanpackager.job import Job, PackageUrl
+from ckanpackager.job import Job
+from ckanpackager.request import PackageUrl
 request = PackageUrl(resource_id="r", email="a@b.org", resource_url="https://c.example.org/")
 job = Job(request=request, created=time.time(), queue="fast")
 claim = next(spool.claims("fast", time.time))
@@ -171,7 +174,7 @@ claim.close()
 
 def test_a_full_disk_is_an_error_to_the_caller_and_never_half_a_job(spool: Spool) -> None:
     id = spool.put(job())
-    os.utime(spool.path("fast", id), (1, 1))
+    os.utime(spool.files.path("fast", id), (1, 1))
     *errors, other = said(child(FULL, spool)).splitlines()
     assert len(errors) == 3
     assert all("File too large; make sure that the disk has room" in error for error in errors)
@@ -239,7 +242,7 @@ def test_a_job_is_not_claimed_before_its_time(spool: Spool) -> None:
     id = spool.put(job())
     first(spool).postpone(2e9)
     assert files(spool) == [f"fast/{id}.json"]
-    assert spool.path("fast", id).stat().st_mtime == 2e9
+    assert spool.files.path("fast", id).stat().st_mtime == 2e9
     assert spool.due(job(id=id)) == 2e9
     assert drain(spool, now=2e9 - 1) == []
     assert drain(spool, now=2e9) == [id]
@@ -530,6 +533,6 @@ def test_removing_what_is_old_leaves_the_rest(spool: Spool) -> None:
 
 def test_a_job_file_says_in_json_what_it_is(spool: Spool) -> None:
     id = spool.put(job())
-    content = json.loads(spool.path("fast", id).read_text())
+    content = json.loads(spool.files.path("fast", id).read_text())
     assert content["request"]["task"] == "package_url"
     assert content["request"]["resource_url"] == REQUEST.resource_url

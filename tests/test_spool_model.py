@@ -13,8 +13,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from ckanpackager.job import QUEUES, Job, PackageUrl, Queue
-from ckanpackager.spool import Claim, Spool
+from ckanpackager.claim import Claim
+from ckanpackager.job import Job
+from ckanpackager.request import QUEUES, PackageUrl, Queue
+from ckanpackager.spool import Spool
 
 REQUEST = PackageUrl(resource_id="r", email="ann@example.org", resource_url="https://c.example.org/f.csv")
 queues = st.sampled_from(QUEUES)

@@ -18,8 +18,8 @@ from ckanpackager.ckan import Number
 from ckanpackager.demo import sample
 from ckanpackager.demo.ckan_api import JSON_NULL, CkanApi, Resource
 from ckanpackager.fetch import Client
-from ckanpackager.job import PackageDatastore
 from ckanpackager.packagers import Kit, datastore
+from ckanpackager.request import PackageDatastore
 from ckanpackager.settings import Archives, Settings
 from ckanpackager.tables import TextTable, as_json, json_lines
 

@@ -9,7 +9,8 @@ import click
 from ckanpackager.cli import House, remote
 from ckanpackager.cli.progress import Progress
 from ckanpackager.errors import TemporaryFailure
-from ckanpackager.job import TASKS, Job, check_host, parameters_from_words, request_from
+from ckanpackager.job import Job
+from ckanpackager.request import TASKS, check_host, parameters_from_words, request_from
 from ckanpackager.spool import Spool
 
 

@@ -7,7 +7,7 @@ import click
 
 from ckanpackager.cli import House
 from ckanpackager.cli.progress import Progress
-from ckanpackager.job import QUEUES
+from ckanpackager.request import QUEUES
 from ckanpackager.stopping import Stop
 
 

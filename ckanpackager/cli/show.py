@@ -14,8 +14,9 @@ from ckanpackager import slots
 from ckanpackager.cli import House, remote
 from ckanpackager.cli.progress import line
 from ckanpackager.errors import BadRequest
-from ckanpackager.job import QUEUES, Attempt, Job
+from ckanpackager.job import Attempt, Job
 from ckanpackager.overview import duration, overview
+from ckanpackager.request import QUEUES
 from ckanpackager.spool import Spool
 
 

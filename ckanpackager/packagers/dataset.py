@@ -10,10 +10,10 @@ from urllib.parse import quote, urlsplit
 from ckanpackager import ckan, datapackage
 from ckanpackager.archive import Archive
 from ckanpackager.errors import CkanpackagerError, PermanentFailure, TemporaryFailure
-from ckanpackager.job import PackageDataset
 from ckanpackager.packagers import Kit, Result
 from ckanpackager.packagers.table import dictionary, search, write_table
 from ckanpackager.packagers.url import file_name, safe_name
+from ckanpackager.request import PackageDataset
 
 DOWNLOADS = 3  # of a file that breaks off
 _SLASHES = re.compile(r"[/\\]+")

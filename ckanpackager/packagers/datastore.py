@@ -4,9 +4,9 @@ from urllib.parse import quote
 
 from ckanpackager import datapackage
 from ckanpackager.archive import Archive
-from ckanpackager.job import PackageDatastore, PackageDwcArchive
 from ckanpackager.packagers import Kit, Result
 from ckanpackager.packagers.table import Written, dictionary, search, write_table
+from ckanpackager.request import PackageDatastore, PackageDwcArchive
 
 _QUERY = ("resource_id", "filters", "q", "plain", "language", "distinct", "fields", "sort")
 

@@ -8,10 +8,10 @@ import msgspec
 
 from ckanpackager.archive import Archive, Entry
 from ckanpackager.darwin_core import compile_plan, fill_eml, header, lines, meta_xml
-from ckanpackager.job import PackageDwcArchive
 from ckanpackager.packagers import Kit, Result
 from ckanpackager.packagers.datastore import query_of
 from ckanpackager.packagers.table import in_order, search
+from ckanpackager.request import PackageDwcArchive
 
 
 def package(request: PackageDwcArchive, archive: Archive, kit: Kit) -> Result:

@@ -7,8 +7,8 @@ from email.utils import collapse_rfc2231_value
 from urllib.parse import unquote, urlsplit
 
 from ckanpackager.archive import Archive
-from ckanpackager.job import PackageUrl
 from ckanpackager.packagers import Kit, Result
+from ckanpackager.request import PackageUrl
 
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"|?*\u202a-\u202e\u2066-\u2069]')  # Windows refuses some, bidi marks deceive
 _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # what Windows takes for no file
