@@ -37,6 +37,7 @@ format: $(VENV)/installed
 
 bench: $(VENV)/installed
 	$(BIN)/python -m bench.packaging $(BENCH)
+	$(BIN)/python -m bench.formats $(BENCH)
 
 example: $(VENV)/installed
 	$(BIN)/python -c "from ckanpackager import config; print(config.example(), end='')" > ckanpackager.yaml.example

@@ -180,7 +180,11 @@ class Archives(Struct, frozen=True, kw_only=True):
     ] = None
     cache_time: Annotated[
         float,
-        Meta(ge=1, description="Seconds during which the same request is served with the archive that exists already."),
+        Meta(
+            ge=0,
+            description="Seconds during which the same request is served with the archive that exists already. "
+            "0: each is built anew.",
+        ),
     ] = 86400
     keep_archives: Annotated[Days, Meta(description="Days that `ckanpackager clean` keeps archives.")] = 7
     compression_level: Annotated[

@@ -104,6 +104,14 @@ def test_the_same_request_gets_the_same_archive(place: Place, api: CkanApi) -> N
     assert len([True for request in api.log[before:] if not request.params.get("filters")]) == 0
 
 
+def test_without_cache_time_the_same_request_is_packaged_anew(place: Place, api: CkanApi) -> None:
+    place.configure(cache_time=0)
+    ids = [place.queue(api), place.queue(api)]
+    place.work()
+    assert len({place.find(id)[1].archive.name for id in ids}) == len(place.archives) == 2  # type: ignore[union-attr]
+    assert len(place.mails) == 2
+
+
 def test_an_archive_of_another_key_is_never_handed_out(place: Place, api: CkanApi) -> None:
     place.queue(api, key="demo-key")
     place.queue(api)
