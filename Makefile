@@ -40,7 +40,7 @@ bench: $(VENV)/installed
 	$(BIN)/python -m bench.formats $(BENCH)
 
 example: $(VENV)/installed
-	$(BIN)/python -c "from ckanpackager import config; print(config.example(), end='')" > ckanpackager.yaml.example
+	$(BIN)/python -c "from ckanpackager.config.example import documented_example; print(documented_example(), end='')" > ckanpackager.yaml.example
 
 clean:
 	rm -rf $(VENV) $(VENV)-lowest .demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -48,8 +48,8 @@ setup(
     },
     entry_points={
         "console_scripts": [
-            "ckanpackager = ckanpackager.cli:main",
-            "ckanpackager-service = ckanpackager.cli:service",  # the original's name for `ckanpackager serve`
+            "ckanpackager = ckanpackager.cli.main:main",
+            "ckanpackager-service = ckanpackager.cli.main:service",  # the original's name for `ckanpackager serve`
         ]
     },
 )

@@ -11,10 +11,10 @@ import time
 from decimal import Decimal
 from typing import Any
 
-from ckanpackager.ckan.pages import Number
+from ckanpackager.ckan.responses import Number
+from ckanpackager.config.settings import DarwinCore
 from ckanpackager.darwin_core import compile_plan, lines
 from ckanpackager.demo import sample
-from ckanpackager.settings import DarwinCore
 
 RUNS = 5
 MEDIA = {
@@ -27,11 +27,15 @@ def main(count: int) -> None:
     names = [field["id"] for field in sample.FIELDS]
     records = [[arrived(value) for value in row] for row in sample.rows(count)]
     terms = [
-        place
-        for place, name in enumerate(names)
+        workspace
+        for workspace, name in enumerate(names)
         if name not in ("Associated Media", "Cabinet", "Drawer", "Image Checked")
     ]
-    measure("terms only", [names[place] for place in terms], [[row[place] for place in terms] for row in records])
+    measure(
+        "terms only",
+        [names[workspace] for workspace in terms],
+        [[row[workspace] for workspace in terms] for row in records],
+    )
     measure("with JSON and media", names, records)
 
 

@@ -31,10 +31,10 @@ from typing import Any
 from tabulate import tabulate
 
 from bench.packaging import Measured, run
-from ckanpackager.ckan.pages import Number
+from ckanpackager.ckan.responses import Number
 from ckanpackager.demo import sample
-from ckanpackager.tables import as_json
-from ckanpackager.workbook import CHARACTERS, DIGITS, write_workbook
+from ckanpackager.formats.delimited import as_json
+from ckanpackager.formats.xlsx import CHARACTERS, DIGITS, write_workbook
 
 FIELDS = [(field["id"], field["type"]) for field in sample.FIELDS]
 DIFFERENT = 5000  # rows; then they come again, so that making them costs nothing beside writing them

@@ -8,16 +8,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from place import Place, Post, Said, small_ckan
+from support.workspace import CommandResult, FakeSmtpServer, Workspace, small_ckan
 
-from ckanpackager.cli import main
+from ckanpackager.cli.main import main
 from ckanpackager.demo.ckan_api import CkanApi
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
+def workspace(tmp_path: Path) -> Workspace:
     """A configured directory, whose mails go into a maildir."""
-    return Place(tmp_path)
+    return Workspace(tmp_path)
 
 
 @pytest.fixture
@@ -28,26 +28,26 @@ def api() -> Iterator[CkanApi]:
 
 
 @pytest.fixture
-def post() -> Iterator[Post]:
+def post() -> Iterator[FakeSmtpServer]:
     """A mail server that takes everything until it is told otherwise."""
-    with Post().running() as post:
+    with FakeSmtpServer().running() as post:
         yield post
 
 
 @pytest.fixture
 def run(
-    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Callable[..., Said]]:
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Callable[..., CommandResult]]:
     """The program in this process: give the words of the command line, get what it said."""
     root = logging.getLogger()
     before, level = root.handlers[:], root.level
 
-    def run(*words: str) -> Said:
-        monkeypatch.chdir(place.directory)
-        monkeypatch.setattr(sys, "argv", ["ckanpackager", "--config", str(place.file), *words])
+    def run(*words: str) -> CommandResult:
+        monkeypatch.chdir(workspace.directory)
+        monkeypatch.setattr(sys, "argv", ["ckanpackager", "--config", str(workspace.file), *words])
         with pytest.raises(SystemExit) as ended:
             main()
-        return Said(int(ended.value.code or 0), *capsys.readouterr())
+        return CommandResult(int(ended.value.code or 0), *capsys.readouterr())
 
     yield run
     root.handlers[:] = before

@@ -14,7 +14,7 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any, Self, TypeVar
 
-from ckanpackager.ckan.pages import Page, Result
+from ckanpackager.ckan.responses import Page, Result
 from ckanpackager.errors import TemporaryFailure
 
 T = TypeVar("T")
@@ -81,7 +81,7 @@ def by_anchor(ask: Ask, query: Query, size: PageSize, offset: int, limit: int | 
             continue
         if rest.rows:
             yield rest
-            last, shifts = rest.edges()[1], 0
+            last, shifts = rest.first_and_last_id()[1], 0
         if _was_last(result, page) or not page.rows:
             return
         anchor = last if rest.rows else None  # a server that grants one row at a time: without anchor then
@@ -124,7 +124,7 @@ def by_ranges(ask: Ask, query: Query, size: PageSize, total: int, at_once: int) 
         for pages in in_order(lambda part: list(by_keyset(ask, part, size, 0, None)), ranges, at_once):
             yield from pages
         first = last
-    yield from ahead(by_keyset(ask, {**query, "filters": {"_id": {"gt": first}}}, size, 0, None))
+    yield from prefetch(by_keyset(ask, {**query, "filters": {"_id": {"gt": first}}}, size, 0, None))
 
 
 def by_cursor(ask: Ask, query: Query, size: PageSize, limit: int | None) -> Iterator[Page]:
@@ -132,14 +132,14 @@ def by_cursor(ask: Ask, query: Query, size: PageSize, limit: int | None) -> Iter
     yield from _by_token(ask, query, size, limit, "cursor", "*", lambda result: result.next_cursor)
 
 
-def by_after(ask: Ask, query: Query, size: PageSize, limit: int | None) -> Iterator[Page]:
+def by_search_after(ask: Ask, query: Query, size: PageSize, limit: int | None) -> Iterator[Page]:
     """The `versioned-datastore` backend: `after` comes with each answer."""
     yield from _by_token(ask, query, size, limit, "after", None, lambda result: result.after)
 
 
-def ahead(pages: Iterator[Page]) -> Iterator[Page]:
+def prefetch(pages: Iterator[Page]) -> Iterator[Page]:
     """Fetch the next page while the caller is at work on this one."""
-    with Background(1) as background:
+    with ThreadPool(1) as background:
         upcoming = background.do(lambda: next(pages, None))
         while (page := upcoming.result()) is not None:
             upcoming = background.do(lambda: next(pages, None))
@@ -149,7 +149,7 @@ def ahead(pages: Iterator[Page]) -> Iterator[Page]:
 def in_order(work: Callable[[Query], T], tasks: Iterator[Query], at_once: int) -> Iterator[T]:
     """Do tasks in the background, `at_once` at a time, and give their results in the tasks' order."""
     running: deque[Future[T]] = deque()
-    with Background(at_once) as background:
+    with ThreadPool(at_once) as background:
         for task in tasks:
             running.append(background.do(partial(work, task)))
             if len(running) > at_once:
@@ -158,7 +158,7 @@ def in_order(work: Callable[[Query], T], tasks: Iterator[Query], at_once: int) -
             yield running.popleft().result()
 
 
-class Background:
+class ThreadPool:
     """A few threads that do what they are given; unlike those of concurrent.futures they never keep a process alive.
 
     That matters to a worker that is told to stop while a server keeps it waiting.
@@ -223,10 +223,10 @@ def _least(rows: int, left: int | None) -> int:
 def _following(page: Page, anchor: int | None, last: int | None) -> Page | None:
     """What comes after the anchor; None if the page does not begin with it, or repeats what was passed."""
     if anchor is not None:
-        if not page.rows or page.edges()[0] != anchor:
+        if not page.rows or page.first_and_last_id()[0] != anchor:
             return None
         page = page.without_first()
-    return None if page.rows and last is not None and page.edges()[0] <= last else page
+    return None if page.rows and last is not None and page.first_and_last_id()[0] <= last else page
 
 
 def _behind(ask: Ask, query: Query, last: int, guess: int) -> tuple[int, int | None]:
@@ -235,7 +235,7 @@ def _behind(ask: Ask, query: Query, last: int, guess: int) -> tuple[int, int | N
 
     def id_at(place: int) -> int | None:
         _, page = ask({**only_id, "offset": place})
-        return page.edges()[0] if page.rows else None
+        return page.first_and_last_id()[0] if page.rows else None
 
     def passed(place: int) -> bool:
         id = id_at(place)

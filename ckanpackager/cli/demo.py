@@ -15,7 +15,7 @@ import click
 from ckanpackager.errors import PermanentFailure
 
 CONFIGURATION = """\
-# Written by `ckanpackager demo`.
+# WrittenTable by `ckanpackager demo`.
 download_url: http://localhost:8000
 spool_directory: spool
 store_directory: store

@@ -5,9 +5,9 @@ import time
 
 import click
 
-from ckanpackager import slots
-from ckanpackager.job import Job
-from ckanpackager.spool import Spool
+from ckanpackager.jobs.job import Job
+from ckanpackager.spool import worker_slots
+from ckanpackager.spool.queue import Spool
 
 _WIDTH = 24
 
@@ -29,9 +29,9 @@ class Progress:
     def waiting(self, spool: Spool, folder: str, job: Job) -> None:
         """What another process's worker says of the job, or how many are ahead of it."""
         if folder != "claimed":
-            ahead = spool.position(job.id, job.queue)
+            ahead = spool.jobs_ahead(job.id, job.queue)
             self._print(f"waiting in {job.queue}, {ahead} ahead")
-        for worker in slots.look(spool.directory / "workers"):
+        for worker in worker_slots.active_workers(spool.directory / "workers"):
             if worker.job == job.id:
                 self._print(line(worker.rows, worker.expected, time.time() - worker.since))
 

@@ -43,9 +43,9 @@ def options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options; it gets them, over those before the command, as `given`."""
 
     @functools.wraps(command)
-    def with_options(house: Any, /, **words: Any) -> Any:
+    def with_options(context: Any, /, **words: Any) -> Any:
         names = ("host", "defaults", "no_defaults", "secret")
-        return command(house, given=Options(*map(words.pop, names)).over(house.remote), **words)
+        return command(context, given=Options(*map(words.pop, names)).over(context.remote), **words)
 
     return bare_options(click.pass_obj(with_options))
 

@@ -10,20 +10,21 @@ from typing import Any
 
 import click
 
-from ckanpackager import slots
-from ckanpackager.cli import House, remote
+from ckanpackager.cli import remote
+from ckanpackager.cli.context import CliContext
 from ckanpackager.cli.progress import line
 from ckanpackager.errors import BadRequest
-from ckanpackager.job import Attempt, Job
-from ckanpackager.overview import duration, overview
-from ckanpackager.request import QUEUES
-from ckanpackager.spool import Spool
+from ckanpackager.jobs.job import Attempt, Job
+from ckanpackager.jobs.request import QUEUES
+from ckanpackager.spool import worker_slots
+from ckanpackager.spool.queue import Spool
+from ckanpackager.status import duration, overview
 
 
 @click.command()
 @click.argument("job", required=False)
 @remote.options
-def status(house: House, /, given: remote.Options, job: str | None) -> None:
+def status(context: CliContext, /, given: remote.Options, job: str | None) -> None:
     """Show queue lengths and workers, or the story of one job.
 
     \b
@@ -33,16 +34,16 @@ def status(house: House, /, given: remote.Options, job: str | None) -> None:
     if given.host:
         asked, wanted = ({"job": job}, "state") if job else ({}, "worker_count")
         answer = remote.call(given, "/status", asked, wanted)
-        if not house.quiet:
+        if not context.quiet:
             click.echo(_columns(list(_lines(answer)), disable_numparse=True))
         return
     if job is not None:
-        if (found := house.spool.find(job)) is None:
+        if (found := context.spool.find(job)) is None:
             raise BadRequest(f"{job}: there is no such job; finished ones are kept for keep_done days")
-        click.echo("\n".join(story(house.spool, *found)))
+        click.echo("\n".join(story(context.spool, *found)))
         return
     now = time.time()
-    view = overview(house.spool, now)
+    view = overview(context.spool, now)
     click.echo(_columns(view.jobs.items(), headers=["jobs", "number"]))
     click.echo()
     if view.oldest is not None:
@@ -67,7 +68,7 @@ def status(house: House, /, given: remote.Options, job: str | None) -> None:
 @click.option("-x", "fail", is_flag=True, help="Exit with 1 if there are errors.")
 @remote.options
 def stats(
-    house: House,
+    context: CliContext,
     /,
     given: remote.Options,
     table: str,
@@ -84,9 +85,9 @@ def stats(
     ckanpackager stats requests -l 20 --format csv
     """
     asked = {"resource_id": resource_id, "email": email, "offset": offset, "limit": limit}
-    source = _remote_statistics(given) if given.host else _local_statistics(house)
+    source = _remote_statistics(given) if given.host else _local_statistics(context)
     answer = source(table, asked)
-    if not house.quiet:
+    if not context.quiet:
         _print_table(table, answer, format)
     totals = answer if table == "totals" else source("totals", asked) if fail else {}
     sys.exit(1 if fail and any(counts["errors"] for counts in totals.values()) else 0)
@@ -104,14 +105,14 @@ def _lines(answer: dict[str, Any]) -> Iterator[tuple[str, Any]]:
             yield name, "; ".join(shown) if isinstance(shown, list) else shown
 
 
-def _local_statistics(house: House) -> Callable[[str, dict[str, Any]], Any]:
+def _local_statistics(context: CliContext) -> Callable[[str, dict[str, Any]], Any]:
     def ask(table: str, asked: dict[str, Any]) -> Any:
-        from ckanpackager.stats import open_ledger
+        from ckanpackager.statistics import open_statistics
 
-        with open_ledger(house.settings.statistics) as ledger:
+        with open_statistics(context.settings.statistics) as statistics:
             if table == "totals":
-                return ledger.totals(asked["resource_id"])
-            return (ledger.requests if table == "requests" else ledger.errors)(**asked)
+                return statistics.totals(asked["resource_id"])
+            return (statistics.requests if table == "requests" else statistics.errors)(**asked)
 
     return ask
 
@@ -137,11 +138,11 @@ def story(spool: Spool, folder: str, job: Job) -> list[str]:
         rows = "" if job.archive.rows is None else f"{job.archive.rows:,} rows, "
         lines.append(f"{_at(job.archive.published)}  archive {job.archive.name} ({rows}{job.archive.size:,} bytes)")
     for when, what in (
-        (job.link_mailed, "link mailed"),
-        (job.request_counted, "counted as a request"),
-        (job.failure_mailed, "requester told that it failed"),
-        (job.error_counted, "counted as an error"),
-        (job.finished, "finished"),
+        (job.link_mailed_at, "link mailed"),
+        (job.request_counted_at, "counted as a request"),
+        (job.failure_mailed_at, "requester told that it failed"),
+        (job.error_counted_at, "counted as an error"),
+        (job.finished_at, "finished_at"),
     ):
         if when is not None:
             lines.append(f"{_at(when)}  {what}")
@@ -150,10 +151,10 @@ def story(spool: Spool, folder: str, job: Job) -> list[str]:
 
 def _state(spool: Spool, folder: str, job: Job) -> str:
     if folder in QUEUES:
-        due = spool.due(job)
+        due = spool.not_before(job)
         later = f", not before {_at(due)}" if due > time.time() else ""
-        return f"waiting in {folder}, {spool.position(job.id, job.queue)} ahead{later}"
-    for worker in slots.look(spool.directory / "workers"):
+        return f"waiting in {folder}, {spool.jobs_ahead(job.id, job.queue)} ahead{later}"
+    for worker in worker_slots.active_workers(spool.directory / "workers"):
         if worker.job == job.id:
             return f"being worked on: {line(worker.rows, worker.expected, time.time() - worker.since)}"
     return {"claimed": "its worker died; the next one takes it over"}.get(folder, folder)

@@ -13,10 +13,10 @@ from dataclasses import replace
 from itertools import chain, count
 from typing import Any
 
+from ckanpackager.config.settings import DarwinCore
 from ckanpackager.darwin_core.extensions import Extension, definition
 from ckanpackager.darwin_core.plan import Bare, Column, Flat, Item, Listed, Object, Plan, Table
 from ckanpackager.errors import ConfigError, PermanentFailure
-from ckanpackager.settings import DarwinCore
 
 _DYNAMIC_PROPERTIES = {"dynamicProperties": "http://rs.tdwg.org/dwc/terms/dynamicProperties"}  # for any kind of row
 

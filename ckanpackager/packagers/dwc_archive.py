@@ -6,29 +6,29 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from ckanpackager.archive import Archive, Entry
+from ckanpackager.archives.writer import Archive, Entry
 from ckanpackager.darwin_core import compile_plan, fill_eml, header, lines, meta_xml
-from ckanpackager.packagers import Kit, Result
+from ckanpackager.jobs.request import PackageDwcArchive
+from ckanpackager.packagers.context import PackagingContext, Result
 from ckanpackager.packagers.datastore import query_of
 from ckanpackager.packagers.table import in_order, search
-from ckanpackager.request import PackageDwcArchive
 
 
-def package(request: PackageDwcArchive, archive: Archive, kit: Kit) -> Result:
+def package(request: PackageDwcArchive, archive: Archive, context: PackagingContext) -> Result:
     """Write the core as it comes, the extensions beside it, and what describes them."""
-    now = datetime.fromtimestamp(kit.now, UTC)
+    now = datetime.fromtimestamp(context.now, UTC)
     eml = (
         fill_eml(request.eml, str(uuid.uuid4()), f"{now:%Y-%m-%d}", f"{now:%Y-%m-%dT%H:%M:%SZ}")
         if request.eml
         else None
     )
     limit, query = request.limit or None, query_of(request)
-    id_field = kit.settings.darwin_core.dwc_id_field
+    id_field = context.settings.darwin_core.dwc_id_field
     if request.fields and id_field not in request.fields:
         query["fields"] = [id_field, *request.fields]
-    found = search(request.api_url, query, kit, archive, format="dwca", offset=request.offset, limit=limit)
+    found = search(request.api_url, query, context, archive, format="dwca", offset=request.offset, limit=limit)
     names, rows = [field.id for field in found.fields], 0
-    plan = compile_plan(names, kit.settings.darwin_core)
+    plan = compile_plan(names, context.settings.darwin_core)
     tables = {table.name: table for table in (plan.core, *plan.extensions)}
     with ExitStack() as stack:
         entries: dict[str, Entry] = {}
@@ -44,7 +44,7 @@ def package(request: PackageDwcArchive, archive: Archive, kit: Kit) -> Result:
             for name, content in lines(plan, list(in_order(page.records or (), names))):
                 entry(name).write(content)
             rows += page.rows
-            kit.tell(rows, found.total)
+            context.tell(rows, found.total)
     described = {"meta.xml": meta_xml(plan, entries.keys(), eml is not None)}
     if eml is not None:
         described["eml.xml"] = eml

@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from ckanpackager import ckan
-from ckanpackager.archive import Archive
+from ckanpackager.archives.writer import Archive
 from ckanpackager.errors import CkanpackagerError
-from ckanpackager.packagers import Kit
-from ckanpackager.tables import TextTable, json_lines
+from ckanpackager.formats.delimited import TextTable, json_lines
+from ckanpackager.packagers.context import PackagingContext
 
 _ASKED_AS = {"csv": "csv", "tsv": "tsv", "ndjson": "objects", "xlsx": "lists", "dwca": "lists"}
 _BLOCK = 256 * 1024
 
 
 @dataclass(frozen=True)
-class Written:
+class WrittenTable:
     """A table in the archive."""
 
     path: str
@@ -30,7 +30,7 @@ class Written:
 def search(
     api_url: str,
     query: Mapping[str, Any],
-    kit: Kit,
+    context: PackagingContext,
     archive: Archive,
     *,
     format: str,
@@ -39,7 +39,7 @@ def search(
 ) -> ckan.Search:
     """Ask CKAN for rows, rendered as the format and the archive can use them best."""
     return ckan.search(
-        kit.client,
+        context.client,
         api_url,
         dict(query),
         records_format=_ASKED_AS[format],
@@ -47,26 +47,30 @@ def search(
         text=archive.part or ckan.Blocks,
         offset=offset,
         limit=limit,
-        page_size=kit.settings.ckan.page_size,
-        page_requests=kit.settings.ckan.page_requests,
+        page_size=context.settings.ckan.page_size,
+        page_requests=context.settings.ckan.page_requests,
     )
 
 
-def dictionary(api_url: str, resource_id: str, fields: Sequence[ckan.Field], kit: Kit) -> list[dict[str, Any]]:
+def dictionary(
+    api_url: str, resource_id: str, fields: Sequence[ckan.Field], context: PackagingContext
+) -> list[dict[str, Any]]:
     """Fields with what the data dictionary says of them; `datastore_search` does not tell it everywhere."""
     told = {field.id: field.info for field in fields if field.info}
     if not told:
         with suppress(CkanpackagerError):  # nothing is missing in the table for that
-            answer = ckan.show(kit.client, api_url, "datastore_info", resource_id)
+            answer = ckan.show(context.client, api_url, "datastore_info", resource_id)
             told = {str(field.get("id")): field.get("info") for field in answer.get("fields") or ()}
     return [{"id": field.id, "type": field.type, "info": told.get(field.id)} for field in fields]
 
 
-def write_table(archive: Archive, stem: str, format: str, found: ckan.Search, kit: Kit) -> Written:
+def write_table(
+    archive: Archive, stem: str, format: str, found: ckan.Search, context: PackagingContext
+) -> WrittenTable:
     """Write the rows that were found to `stem.format` in the archive."""
     path = f"{stem}.{format}"
     if format == "xlsx":
-        return _write_workbook(archive, path, found, kit)
+        return _write_workbook(archive, path, found, context)
     rows = 0
     table = TextTable(format, [field.type for field in found.fields]) if format != "ndjson" else None
     names = [field.id for field in found.fields]
@@ -79,8 +83,8 @@ def write_table(archive: Archive, stem: str, format: str, found: ckan.Search, ki
             if page.records:
                 entry.write(table.rows(in_order(page.records, names)) if table else json_lines(page.records))
             rows += page.rows
-            kit.tell(rows, found.total)
-    return Written(path, found.fields, rows)
+            context.tell(rows, found.total)
+    return WrittenTable(path, found.fields, rows)
 
 
 def in_order(records: Sequence[Any], names: Sequence[str]) -> Iterator[Sequence[Any]]:
@@ -89,9 +93,9 @@ def in_order(records: Sequence[Any], names: Sequence[str]) -> Iterator[Sequence[
         yield [record.get(name) for name in names] if isinstance(record, dict) else record
 
 
-def _write_workbook(archive: Archive, path: str, found: ckan.Search, kit: Kit) -> Written:
+def _write_workbook(archive: Archive, path: str, found: ckan.Search, context: PackagingContext) -> WrittenTable:
     """A workbook is a ZIP itself and has its parts in no order of ours, so it is written aside first."""
-    from ckanpackager.workbook import write_workbook
+    from ckanpackager.formats.xlsx import write_workbook
 
     names, rows = [field.id for field in found.fields], 0
 
@@ -100,12 +104,12 @@ def _write_workbook(archive: Archive, path: str, found: ckan.Search, kit: Kit) -
         for page in found.pages:
             yield from in_order(page.records or (), names)
             rows += page.rows
-            kit.tell(rows, found.total)
+            context.tell(rows, found.total)
 
-    with tempfile.TemporaryDirectory(prefix="ckanpackager-", dir=kit.settings.archives.temp_directory) as directory:
+    with tempfile.TemporaryDirectory(prefix="ckanpackager-", dir=context.settings.archives.temp_directory) as directory:
         aside = Path(directory) / "workbook.xlsx"
         notes = write_workbook(aside, [(field.id, field.type) for field in found.fields], coming())
         with aside.open("rb") as file, archive.open(path) as entry:
             while block := file.read(_BLOCK):
                 entry.write(block)
-    return Written(path, found.fields, rows, tuple(notes))
+    return WrittenTable(path, found.fields, rows, tuple(notes))

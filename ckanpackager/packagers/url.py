@@ -6,21 +6,21 @@ from email.message import Message
 from email.utils import collapse_rfc2231_value
 from urllib.parse import unquote, urlsplit
 
-from ckanpackager.archive import Archive
-from ckanpackager.packagers import Kit, Result
-from ckanpackager.request import PackageUrl
+from ckanpackager.archives.writer import Archive
+from ckanpackager.jobs.request import PackageUrl
+from ckanpackager.packagers.context import PackagingContext, Result
 
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"|?*\u202a-\u202e\u2066-\u2069]')  # Windows refuses some, bidi marks deceive
 _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # what Windows takes for no file
 
 
-def package(request: PackageUrl, archive: Archive, kit: Kit) -> Result:
+def package(request: PackageUrl, archive: Archive, context: PackagingContext) -> Result:
     """Copy the file into the archive."""
-    with kit.client.download(request.resource_url) as (headers, chunks):
+    with context.client.download(request.resource_url) as (headers, chunks):
         with archive.open(file_name(headers, request.resource_url)) as entry:
             for chunk in chunks:
                 entry.write(chunk)
-                kit.tell(0, None)
+                context.tell(0, None)
     return Result(rows=None)
 
 
