@@ -26,7 +26,7 @@ from ckanpackager.config.load import load_settings
 from ckanpackager.demo import sample
 from ckanpackager.demo.ckan_api import CkanApi, Resource
 from ckanpackager.jobs.job import Job
-from ckanpackager.jobs.request import request_from
+from ckanpackager.jobs.parameters import request_from
 from ckanpackager.spool.queue import Spool
 from ckanpackager.statistics import open_statistics
 

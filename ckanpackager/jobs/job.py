@@ -4,7 +4,8 @@ import msgspec
 from msgspec import Struct
 
 from ckanpackager.errors import BadRequest
-from ckanpackager.jobs.request import Queue, Request, check, plain
+from ckanpackager.jobs.parameters import check, plain
+from ckanpackager.jobs.request import Queue, Request
 
 
 class Archive(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -23,7 +23,7 @@ from ckanpackager.config.load import load_settings
 from ckanpackager.config.settings import Settings
 from ckanpackager.demo.ckan_api import CkanApi, Resource
 from ckanpackager.jobs.job import Job
-from ckanpackager.jobs.request import request_from
+from ckanpackager.jobs.parameters import request_from
 from ckanpackager.spool.queue import Spool
 from ckanpackager.statistics import StatisticsDatabase, open_statistics
 from ckanpackager.worker.loop import Limits, Tally, work

@@ -25,7 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "config": {"errors"},
     "hosts": {"errors"},
     "logs": {"errors"},
-    "http_client": {"errors", "hosts", "jobs"},
+    "http_client": {"errors", "hosts"},
     "spool": PURE,
     "status": PURE | {"config", "spool"},
     "statistics": {"errors", "config"},
@@ -43,7 +43,19 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"config", "spool", "status", "statistics", "archives", "mail", "ckan", "darwin_core", "http_client"},
     "demo": {"errors"},
     "cli": PURE
-    | {"config", "spool", "status", "statistics", "archives", "worker", "receiver", "maintenance", "demo", "logs"},
+    | {
+        "config",
+        "spool",
+        "status",
+        "statistics",
+        "archives",
+        "worker",
+        "receiver",
+        "maintenance",
+        "demo",
+        "logs",
+        "hosts",
+    },
     "__main__": {"cli"},
 }
 MAY_USE: dict[str, set[str]] = {
