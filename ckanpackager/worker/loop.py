@@ -14,7 +14,6 @@ from ckanpackager.archives.store import Store
 from ckanpackager.config.settings import Settings
 from ckanpackager.jobs.job import Job
 from ckanpackager.jobs.request import Queue
-from ckanpackager.spool import worker_slots
 from ckanpackager.spool.claim import Claim
 from ckanpackager.spool.queue import Spool
 from ckanpackager.spool.worker_slots import Slot, Worker
@@ -81,7 +80,7 @@ def _next(spool: Spool, settings: Settings, backlog: dict[Queue, Iterator[Claim]
     The slot is held for one job only: while this worker is busy with a slow one, another may serve the fast ones.
     """
     for queue, claims in backlog.items():
-        slot = worker_slots.acquire(spool.directory / "workers", queue, getattr(settings.spool.workers, queue))
+        slot = spool.acquire_slot(queue, getattr(settings.spool.workers, queue))
         if slot is None:
             continue
         try:

@@ -31,7 +31,8 @@ from support.workspace import FIELDS, CommandResult, FakeSmtpServer, Workspace, 
 from ckanpackager.demo.ckan_api import CkanApi, Handler
 from ckanpackager.errors import TemporaryFailure
 from ckanpackager.jobs.job import Job
-from ckanpackager.spool.queue import MAX_CLOCK_SKEW, Spool
+from ckanpackager.spool.claim import MAX_CLOCK_SKEW
+from ckanpackager.spool.queue import Spool
 from ckanpackager.worker.pipeline import WorkerContext, run_job
 from ckanpackager.worker.signals import Stop
 
