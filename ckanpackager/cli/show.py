@@ -161,8 +161,8 @@ def _state(spool: Spool, folder: str, job: Job) -> str:
 
 def _attempt(attempt: Attempt) -> str:
     if attempt.error:
-        kind = "failed for now" if attempt.temporary else "failed"
-        return f"{_at(attempt.started)}  {attempt.worker}: {attempt.step} {kind}: {attempt.error}"
+        kind = "failed" if attempt.outcome == "failed" else "failed for now"
+        return f"{_at(attempt.started)}  {attempt.worker}: {attempt.step or attempt.outcome} {kind}: {attempt.error}"
     return f"{_at(attempt.started)}  {attempt.worker}: {'worked' if attempt.ended else 'began'}"
 
 

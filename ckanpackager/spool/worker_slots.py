@@ -78,9 +78,7 @@ def active_workers(directory: Path) -> list[Worker]:
                 if not (said := os.pread(descriptor, _LENGTH, 0)):
                     continue  # a free slot, whose lock must stay free, or one that was just taken
                 if lock_descriptor(descriptor, blocking=False):
-                    _truncate(
-                        descriptor
-                    )  # its worker died; while we hold the lock it would look alive
+                    _truncate(descriptor)  # its worker died; while we hold the lock it would look alive
                 else:
                     worker = msgspec.json.decode(said, type=Worker)
                     workers.append(msgspec.structs.replace(worker, slot=path.name))

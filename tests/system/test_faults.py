@@ -33,8 +33,9 @@ from ckanpackager.errors import TemporaryFailure
 from ckanpackager.jobs.job import Job
 from ckanpackager.spool.claim import MAX_CLOCK_SKEW
 from ckanpackager.spool.queue import Spool
-from ckanpackager.worker.pipeline import WorkerContext, run_job
+from ckanpackager.worker.pipeline import run_job
 from ckanpackager.worker.signals import Stop
+from ckanpackager.worker.steps import WorkerContext
 
 Run = Callable[..., CommandResult]
 Mount = Callable[[Path], Path]
@@ -103,7 +104,7 @@ def waits(workspace: Workspace, run: Run, id: str, step: str, words: str, *, sec
     folder, job = workspace.find(id)
     assert (folder, job.failure, len(workspace.mails)) == (job.queue, None, before)
     attempt = job.attempts[-1]
-    assert (attempt.step, attempt.temporary) == (step, True)
+    assert (attempt.step, attempt.outcome) == (step, "retry")
     assert re.search(words, str(attempt.error)), attempt.error
     assert began + seconds <= workspace.spool.not_before(job) <= time.time() + seconds * 1.1
     assert re.search(rf"job {id}: {step} failed, next attempt in \d+ s: .*{words}", said.err)
@@ -253,7 +254,7 @@ def test_a_page_that_breaks_off_once_is_asked_for_again_and_nobody_notices(
 
         api.fault = fault
         job = served(workspace, run, id, rows(*range(1, MANY + 1)))
-        assert [attempt.step for attempt in job.attempts] == ["end"]
+        assert [attempt.outcome for attempt in job.attempts] == ["done"]
 
 
 def test_fewer_rows_than_announced_let_the_job_wait(workspace: Workspace, run: Run, api: CkanApi) -> None:
@@ -675,7 +676,7 @@ def test_a_spool_that_cannot_be_written_in_the_middle_of_a_job_ends_the_worker_a
         workspace.store.clear()
     api.fault = None
     job = served(workspace, run, id)
-    assert [attempt.step for attempt in job.attempts] == ["spool"] * 3 + ["end"]
+    assert [attempt.outcome for attempt in job.attempts] == ["spool"] * 3 + ["done"]
     assert "spool failed for now: the spool could not be written" in run("status", id).out
     assert len(workspace.mails) == 1
 

@@ -14,9 +14,10 @@ from support.workspace import FakeSmtpServer, Workspace, small_ckan, until
 from ckanpackager.demo.ckan_api import CkanApi, Handler
 from ckanpackager.jobs.job import Attempt
 from ckanpackager.jobs.request import cache_key
+from ckanpackager.mail.placeholders import human_size
 from ckanpackager.packagers import datastore
 from ckanpackager.spool.claim import Claim
-from ckanpackager.worker.pipeline import LONGEST_ASKED, human_size
+from ckanpackager.worker.retry import LONGEST_ASKED
 from ckanpackager.worker.signals import Stop, Stopped
 
 
@@ -48,7 +49,7 @@ def test_a_job_that_is_served_has_one_archive_one_mail_and_one_row_and_ends_in_d
     assert job.archive
     assert (job.archive.name, job.archive.rows, job.failure) == (name, 3, None)
     assert all((job.link_mailed_at, job.request_counted_at, job.finished_at))
-    assert [(attempt.step, attempt.error) for attempt in job.attempts] == [("end", None)]
+    assert [(attempt.outcome, attempt.error) for attempt in job.attempts] == [("done", None)]
     assert workspace.totals() == {"emails": 1, "requests": 1, "errors": 0}
     with workspace.statistics() as statistics:
         (row,) = statistics.requests()
@@ -138,7 +139,7 @@ def test_a_temporary_failure_puts_the_job_back_for_later_with_its_reason(workspa
     assert workspace.where() == {"fast": 1}
     _, job = workspace.find(id)
     (attempt,) = job.attempts
-    assert (attempt.step, attempt.temporary) == ("packaging", True)
+    assert (attempt.step, attempt.outcome) == ("packaging", "retry")
     assert "answered 503 Service Unavailable" in str(attempt.error)
     assert began <= attempt.started <= (attempt.ended or 0) <= time.time()
     assert began + 500 <= workspace.spool.not_before(job) <= time.time() + 550
@@ -152,7 +153,7 @@ def test_a_temporary_failure_puts_the_job_back_for_later_with_its_reason(workspa
     workspace.make_due()
     assert workspace.work().served == 1
     assert workspace.where() == {"done": 1}
-    assert [attempt.step for attempt in workspace.find(id)[1].attempts] == ["packaging", "end"]
+    assert [attempt.outcome for attempt in workspace.find(id)[1].attempts] == ["retry", "done"]
     assert workspace.totals() == {"emails": 1, "requests": 1, "errors": 0}
 
 
@@ -203,7 +204,7 @@ def test_a_job_may_be_tried_any_number_of_times(workspace: Workspace, api: CkanA
     workspace.configure(max_attempts=5000, retry_delay=1)
     id = workspace.queue(api)
     held = claim(workspace, id)
-    once = Attempt(started=1, worker="w", ended=2, step="packaging", error="x", temporary=True)
+    once = Attempt(started=1, worker="w", ended=2, step="packaging", outcome="retry", error="x")
     held.release(1, attempts=(once,) * 2000)
     api.fault = BUSY
     workspace.work()
@@ -267,7 +268,7 @@ def test_a_mail_refused_for_now_is_tried_again_without_building_again(
     assert workspace.work().failed == 0
     assert workspace.where() == {"fast": 1}
     _, job = workspace.find(id)
-    assert [(attempt.step, attempt.temporary) for attempt in job.attempts] == [("mail", True)]
+    assert [(attempt.step, attempt.outcome) for attempt in job.attempts] == [("mail", "retry")]
     assert "450 4.2.1 greylisted" in str(job.attempts[0].error)
     assert job.archive
     before = asked(api)
@@ -358,7 +359,7 @@ def test_a_database_that_is_missing_holds_no_mail_up_and_repeats_none(
     workspace.work()
     assert workspace.where() == {"fast": 1}
     _, job = workspace.find(id)
-    assert [(attempt.step, attempt.temporary) for attempt in job.attempts] == [("statistics", True)]
+    assert [(attempt.step, attempt.outcome) for attempt in job.attempts] == [("statistics", "retry")]
     assert len(post.mails) == 1
     before = asked(api)
     (workspace.directory / "missing").mkdir()
@@ -428,7 +429,10 @@ def test_whoever_takes_a_job_over_repeats_nothing(
     assert workspace.totals().get("requests", 0) == counts
     assert len(workspace.archives) == 1
     _, job = workspace.find(id)
-    assert [(attempt.worker == "dead:1", attempt.step) for attempt in job.attempts] == [(True, None), (False, "end")]
+    assert [(attempt.worker == "dead:1", attempt.outcome) for attempt in job.attempts] == [
+        (True, "died"),
+        (False, "done"),
+    ]
 
 
 def test_a_mail_that_was_sent_but_not_recorded_has_the_same_message_id(
@@ -472,7 +476,7 @@ def test_a_job_that_keeps_killing_its_workers_is_given_up(workspace: Workspace, 
     workspace.configure(max_attempts=3)
     id = workspace.queue(api)
     held = claim(workspace, id)
-    held.save(attempts=tuple(Attempt(started=1.0, worker=f"dead:{number}") for number in range(3)))
+    held.save(attempts=tuple(Attempt(started=1.0, worker=f"dead:{number}", outcome="died") for number in range(3)))
     held.close()
     assert workspace.work().failed == 1
     folder, job = workspace.find(id)
@@ -486,7 +490,7 @@ def test_a_job_whose_workers_died_less_often_is_served(workspace: Workspace, api
     workspace.configure(max_attempts=3)
     id = workspace.queue(api)
     held = claim(workspace, id)
-    held.save(attempts=tuple(Attempt(started=1.0, worker=f"dead:{number}") for number in range(2)))
+    held.save(attempts=tuple(Attempt(started=1.0, worker=f"dead:{number}", outcome="died") for number in range(2)))
     held.close()
     assert workspace.work().served == 1
     assert workspace.find(id)[0] == "done"

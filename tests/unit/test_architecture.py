@@ -34,7 +34,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "metadata": {"errors", "formats"},
     "darwin_core": {"errors", "config", "formats"},
     "archives": PURE | {"config"},
-    "mail": {"errors", "config"},
+    "mail": {"errors", "config", "jobs"},
     "packagers": PURE | {"config", "http_client", "ckan", "formats", "metadata", "darwin_core", "archives"},
     "receiver": PURE | {"config", "hosts", "spool", "status", "statistics", "archives", "logs"},
     "worker": PURE
