@@ -1,4 +1,4 @@
-"""Jobs: a job's file holds all of it, and what is no job is told from one."""
+"""Jobs: a job file holds all of a job, and what is no valid job is refused."""
 
 import json
 from typing import Any, get_args

@@ -16,7 +16,7 @@ def datastore(**parameters: Any) -> PackageDatastore:
     return request
 
 
-def test_the_cache_key_is_that_of_the_same_data_whoever_asks_and_in_whatever_order() -> None:
+def test_the_cache_key_is_that_of_the_data_for_every_requester_and_order() -> None:
     key = cache_key(datastore(filters={"a": 1, "b": 2}, fields="x,y"))
     assert cache_key(datastore(filters='{"b": 2, "a": 1}', fields=["x", "y"], email="z@b.org")) == key
     assert cache_key(datastore(limit="0", offset=0, format="csv")) == cache_key(datastore())
