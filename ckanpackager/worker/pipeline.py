@@ -11,18 +11,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from msgspec.structs import replace
 
 from ckanpackager.archives import writer
 from ckanpackager.archives.store import Store
 from ckanpackager.config.settings import Settings
-from ckanpackager.errors import CkanpackagerError, TemporaryFailure
+from ckanpackager.errors import CkanpackagerError, TemporaryFailure, one_line
 from ckanpackager.http_client import Client
 from ckanpackager.jobs.job import Archive, Attempt, Job
 from ckanpackager.jobs.request import cache_key
 from ckanpackager.mail import send
+from ckanpackager.mail.compose import compose
+from ckanpackager.mail.placeholders import mail_placeholders
 from ckanpackager.packagers.context import PackagingContext, packager
 from ckanpackager.spool.claim import Claim
 from ckanpackager.worker.signals import Stop, Stopped
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from ckanpackager.statistics import StatisticsDatabase
 
 log = logging.getLogger("ckanpackager")
-NOTES_MAILED = 20  # at most: all of them are in the archive's datapackage.json, and on the job's page
 LONGEST_ASKED = 86400  # seconds: a site that asks to be left alone for longer is asked again nevertheless
 
 
@@ -157,15 +157,10 @@ def handle_failure(claim: Claim, context: WorkerContext, step: Step, error: Exce
 
 def _message(error: Exception, job: Job, context: WorkerContext) -> str:
     if isinstance(error, CkanpackagerError):
-        return _one_line(str(error))
+        return one_line(str(error))
     # A fault of ours; one job must not take the worker with it.
-    log.error("job %s: internal error", job.id, exc_info=context.settings.receiver.debug)
-    return _one_line(f"internal error: {type(error).__name__}: {error}")
-
-
-def _one_line(text: str) -> str:
-    """Fit for a job's file: nobody could write one with text that is no Unicode (the name of a file, say)."""
-    return " ".join(text.encode("utf-8", "backslashreplace").decode().split())
+    log.error("job %s: internal error", job.id, exc_info=context.settings.logging.debug)
+    return one_line(f"internal error: {type(error).__name__}: {error}")
 
 
 def _delay(tried: int, settings: Settings, asked: float | None) -> float:
@@ -229,7 +224,7 @@ def _mail_failure(job: Job, context: WorkerContext, note: Callable[[], None]) ->
 
 
 def _mail(job: Job, context: WorkerContext, note: Callable[[], None], *, failed: bool) -> None:
-    message = send.compose(
+    message = compose(
         context.settings.mail,
         job.request.email,
         mail_placeholders(job, context.settings),
@@ -271,43 +266,6 @@ FAILURE_STEPS = [
 def applies(step: Step, job: Job) -> bool:
     """Who has the link is not told of a failure behind it; what an administrator cancelled is no error."""
     return not job.cancelled if step.done_field == "error_counted_at" else job.link_mailed_at is None
-
-
-def mail_placeholders(job: Job, settings: Settings) -> dict[str, str]:
-    """What the placeholders of the mail templates stand for."""
-    values = {
-        "resource_id": job.request.resource_id,
-        "ckan_host": job.request.host,
-        "doi": getattr(job.request, "doi", None) or "",
-        "job": job.id,
-        "error": job.failure or "",
-    }
-    if settings.receiver.public_url:
-        values["status_url"] = f"{settings.receiver.public_url.rstrip('/')}/jobs/{job.id}"
-    if job.archive:
-        values["zip_file_name"] = job.archive.name
-        values["download_url"] = f"{(settings.mail.download_url or '').rstrip('/')}/{quote(job.archive.name)}"
-        values["rows"] = "" if job.archive.rows is None else f"{job.archive.rows:,}"
-        values["size"] = human_size(job.archive.size)
-        expires = datetime.fromtimestamp(job.archive.published + settings.archives.keep_archives * 86400, UTC)
-        values["expires"] = f"{expires:%Y-%m-%d %H:%M} UTC"
-        values["notes"] = _summary(job.archive.notes)
-    return values
-
-
-def _summary(notes: tuple[str, ...]) -> str:
-    """The notes on an archive in one line, as placeholders have it; a mail is no context for hundreds."""
-    more = len(notes) - NOTES_MAILED
-    return "; ".join([*notes[:NOTES_MAILED], *([f"and {more:,} more"] if more > 0 else [])])
-
-
-def human_size(size: float) -> str:
-    """A number of bytes in decimal units, as download pages write it."""
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}" if unit != "bytes" else f"{size} bytes"
-        size /= 1000
-    return f"{size:.3g} TB"
 
 
 class _Postponed(Exception):
