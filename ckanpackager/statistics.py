@@ -37,6 +37,7 @@ from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError,
 from sqlalchemy.schema import CreateColumn, CreateIndex, CreateTable
 
 from ckanpackager.config.settings import Statistics
+from ckanpackager.durable_files import is_shared
 from ckanpackager.errors import (
     MESSAGE_LENGTH,
     CkanpackagerError,
@@ -45,7 +46,6 @@ from ckanpackager.errors import (
     TemporaryFailure,
     one_line,
 )
-from ckanpackager.files import is_shared
 
 BUSY = 30  # seconds that SQLite waits for other writers; `?timeout=` in the URL overrides it
 _MOST = 2**63 - 1  # what databases take as a number

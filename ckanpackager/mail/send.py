@@ -10,9 +10,9 @@ from email.message import EmailMessage
 from pathlib import Path
 from urllib.parse import quote
 
+from ckanpackager import durable_files
 from ckanpackager.config.settings import Mail
 from ckanpackager.errors import MESSAGE_LENGTH, CkanpackagerError, PermanentFailure, TemporaryFailure, one_line
-from ckanpackager.files import sync
 from ckanpackager.mail.address import sender_address
 from ckanpackager.mail.compose import ASCII, is_international
 
@@ -139,8 +139,7 @@ def _deliver(message: EmailMessage, maildir: Path) -> None:
             file.write(message.as_bytes(policy=ASCII.clone(linesep="\n", utf8=is_international(message))))
             file.flush()
             os.fsync(file.fileno())
-        os.rename(temporary, maildir / "new" / name)
-        sync(maildir / "new")
+        durable_files.rename(Path(temporary), maildir / "new" / name)
     except OSError as error:
         if temporary:
             Path(temporary).unlink(missing_ok=True)
