@@ -10,7 +10,6 @@ from msgspec import UNSET, Struct, UnsetType
 from ckanpackager.config.settings import Settings
 from ckanpackager.jobs.job import Archive, Attempt, Job
 from ckanpackager.jobs.request import QUEUES
-from ckanpackager.spool import worker_slots
 from ckanpackager.spool.queue import Spool
 from ckanpackager.spool.worker_slots import Worker
 
@@ -92,7 +91,7 @@ def service_status(spool: Spool, now: float) -> ServiceStatus:
     """Look at the spool.  Raises TemporaryFailure."""
     arrivals = [arrival for queue in QUEUES if (arrival := spool.oldest(queue)) is not None]
     queues = {folder: spool.length(folder) for folder in FOLDERS}
-    workers = worker_slots.active_workers(spool.directory / "workers")
+    workers = spool.active_workers()
     return ServiceStatus(
         worker_count=len(workers),
         queue_length=sum(queues[folder] for folder in (*QUEUES, "claimed")),
@@ -120,7 +119,7 @@ def job_report(folder: str, job: Job, settings: Settings, spool: Spool, now: flo
     elif state == "waiting":
         known |= {"position": spool.jobs_ahead(job.id, job.queue)}
     if state == "running":
-        for worker in worker_slots.active_workers(spool.directory / "workers"):
+        for worker in spool.active_workers():
             if worker.job == job.id:
                 known |= {"rows": worker.rows, "expected": worker.expected, "since": worker.since}
     if job.archive and state not in ("failed", "cancelled"):
@@ -173,7 +172,8 @@ def _history(job: Job) -> Iterator[Event]:
 def _attempt_event(attempt: Attempt) -> Event:
     words = "worked" if attempt.ended else "began"
     if attempt.error:
-        words = f"{attempt.step} {'failed for now' if attempt.temporary else 'failed'}: {attempt.error}"
+        failed = "failed" if attempt.outcome == "failed" else "failed for now"
+        words = f"{attempt.step or attempt.outcome} {failed}: {attempt.error}"
     return Event(attempt.started, f"{attempt.worker}: {words}")
 
 

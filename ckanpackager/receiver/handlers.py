@@ -9,8 +9,10 @@ import msgspec
 
 from ckanpackager.config.settings import Settings
 from ckanpackager.errors import BadRequest, TemporaryFailure, TooMany
+from ckanpackager.hosts import check_host
 from ckanpackager.jobs.job import Job
-from ckanpackager.jobs.request import TASKS, Queue, Request, check_host, request_from
+from ckanpackager.jobs.parameters import request_from
+from ckanpackager.jobs.request import TASKS, Queue, Request
 from ckanpackager.receiver.body import MAX_DIGITS
 from ckanpackager.spool.queue import Spool
 
@@ -35,7 +37,7 @@ def _queue(task: str) -> Callable[[HandlerRequest], dict[str, Any]]:
     def handle(request: HandlerRequest) -> dict[str, Any]:
         settings, spool = request.settings, request.spool
         wanted = request_from(task, request.parameters)
-        check_host(wanted, settings.ckan.allowed_hosts)
+        check_host(wanted.url_parameter, wanted.url, settings.ckan.allowed_hosts)
         _check_number_of_jobs(wanted, request)
         queue = wanted.queue(settings.spool.slow_request)
         id = spool.enqueue(Job(request=wanted, created=time.time(), queue=queue))
