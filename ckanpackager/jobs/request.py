@@ -1,14 +1,19 @@
 """What the tasks are: each a request with its parameters.  Pure: no files, no clock, no network."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta, Struct
 
+from ckanpackager.formats.registry import FORMATS
+
 Queue = Literal["fast", "slow"]
 QUEUES: tuple[Queue, ...] = ("fast", "slow")
-Format = Literal["csv", "tsv", "xlsx", "ndjson"]
+if TYPE_CHECKING:
+    Format = str
+else:
+    Format = Literal[tuple(FORMATS)]
 Natural = Annotated[int, Meta(ge=0, le=2**63 - 1)]  # as far as a database counts
 
 
