@@ -172,7 +172,8 @@ def _history(job: Job) -> Iterator[Event]:
 def _attempt_event(attempt: Attempt) -> Event:
     words = "worked" if attempt.ended else "began"
     if attempt.error:
-        words = f"{attempt.step} {'failed for now' if attempt.temporary else 'failed'}: {attempt.error}"
+        failed = "failed" if attempt.outcome == "failed" else "failed for now"
+        words = f"{attempt.step or attempt.outcome} {failed}: {attempt.error}"
     return Event(attempt.started, f"{attempt.worker}: {words}")
 
 

@@ -12,9 +12,9 @@ from ckanpackager.config.settings import Settings
 from ckanpackager.http_client import Client
 from ckanpackager.jobs.job import Archive, Job
 from ckanpackager.jobs.request import cache_key
+from ckanpackager.mail import send
 from ckanpackager.mail.compose import compose
 from ckanpackager.mail.placeholders import mail_placeholders
-from ckanpackager.mail.send import send
 from ckanpackager.packagers.context import PackagingContext, packager
 from ckanpackager.worker.signals import Stop
 
@@ -114,7 +114,7 @@ def _mail(job: Job, context: WorkerContext, accepted: Record, *, failed: bool) -
         job=job.id,
         now=datetime.fromtimestamp(now, UTC),
     )
-    send(message, context.settings.mail, accepted)
+    send.send(message, context.settings.mail, accepted)
     return now
 
 
