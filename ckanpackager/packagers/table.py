@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ckanpackager import ckan
 from ckanpackager.archives.writer import Archive
+from ckanpackager.ckan import actions, datastore
+from ckanpackager.ckan.datastore import Search
+from ckanpackager.ckan.responses import Field
 from ckanpackager.errors import CkanpackagerError
 from ckanpackager.formats.delimited import TextTable, json_lines
 from ckanpackager.packagers.context import PackagingContext
@@ -22,7 +24,7 @@ class WrittenTable:
     """A table in the archive."""
 
     path: str
-    fields: list[ckan.Field]
+    fields: list[Field]
     rows: int
     notes: tuple[str, ...] = ()
 
@@ -36,15 +38,15 @@ def search(
     format: str,
     offset: int = 0,
     limit: int | None = None,
-) -> ckan.Search:
+) -> Search:
     """Ask CKAN for rows, rendered as the format and the archive can use them best."""
-    return ckan.search(
+    return datastore.search(
         context.client,
         api_url,
         dict(query),
         records_format=_ASKED_AS[format],
         as_raw=format == "ndjson",
-        text=archive.part or ckan.Blocks,
+        deflated=archive.deflated_buffer,
         offset=offset,
         limit=limit,
         page_size=context.settings.ckan.page_size,
@@ -53,20 +55,18 @@ def search(
 
 
 def dictionary(
-    api_url: str, resource_id: str, fields: Sequence[ckan.Field], context: PackagingContext
+    api_url: str, resource_id: str, fields: Sequence[Field], context: PackagingContext
 ) -> list[dict[str, Any]]:
     """Fields with what the data dictionary says of them; `datastore_search` does not tell it everywhere."""
     told = {field.id: field.info for field in fields if field.info}
     if not told:
         with suppress(CkanpackagerError):  # nothing is missing in the table for that
-            answer = ckan.show(context.client, api_url, "datastore_info", resource_id)
+            answer = actions.show(context.client, api_url, "datastore_info", resource_id)
             told = {str(field.get("id")): field.get("info") for field in answer.get("fields") or ()}
     return [{"id": field.id, "type": field.type, "info": told.get(field.id)} for field in fields]
 
 
-def write_table(
-    archive: Archive, stem: str, format: str, found: ckan.Search, context: PackagingContext
-) -> WrittenTable:
+def write_table(archive: Archive, stem: str, format: str, found: Search, context: PackagingContext) -> WrittenTable:
     """Write the rows that were found to `stem.format` in the archive."""
     path = f"{stem}.{format}"
     if format == "xlsx":
@@ -93,7 +93,7 @@ def in_order(records: Sequence[Any], names: Sequence[str]) -> Iterator[Sequence[
         yield [record.get(name) for name in names] if isinstance(record, dict) else record
 
 
-def _write_workbook(archive: Archive, path: str, found: ckan.Search, context: PackagingContext) -> WrittenTable:
+def _write_workbook(archive: Archive, path: str, found: Search, context: PackagingContext) -> WrittenTable:
     """A workbook is a ZIP itself and has its parts in no order of ours, so it is written aside first."""
     from ckanpackager.formats.xlsx import write_workbook
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ckanpackager.archives import writer
-from ckanpackager.ckan import Number
+from ckanpackager.ckan.responses import Number
 from ckanpackager.config.settings import Archives, Settings
 from ckanpackager.demo import sample
 from ckanpackager.demo.ckan_api import JSON_NULL, CkanApi, Resource
