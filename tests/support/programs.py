@@ -1,4 +1,4 @@
-"""Programs and libraries that some tests need: where one is missing, its tests are skipped, and the summary names it."""
+"""Programs and libraries that some tests need; where one is missing, they are skipped and the summary names it."""
 
 import importlib
 import os
