@@ -471,7 +471,7 @@ def test_check_says_where_one_user_cannot_read_what_another_wrote(open_directory
     assert f"chmod 2770 {workspace.spool.directory}" in said
     for path in folders[1:]:
         os.chown(path, 0, 0)
-    # The spool's findings alone: for the others it reads files of the package, which that user may not be able to reach.
+    # The spool's findings alone: the others read files of the package, which that user may not be able to reach.
     said = as_user(65534, lambda: list(islice(check.run(settings, None), len(folders))))
     assert said.count("this user may not read and write") == len(folders) - 1
 
