@@ -2,12 +2,15 @@
 
 import errno
 import os
+import re
 import stat
 from pathlib import Path
 
+from ckanpackager import durable_files
 from ckanpackager.errors import TemporaryFailure
 
 _SHARED = stat.S_ISGID | stat.S_IWGRP
+_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,99}")
 
 
 class JobFiles:
@@ -42,7 +45,7 @@ class JobFiles:
         return descriptor, path
 
     def publish(self, written: Path, target: Path) -> None:
-        """Let a file that was written take its place; none stays behind if it cannot."""
+        """Rename a file that was written to its place; it is removed if that fails."""
         try:
             self.rename(written, target)
         except OSError:
@@ -50,23 +53,20 @@ class JobFiles:
             raise
 
     def rename(self, source: Path, target: Path) -> None:
-        folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.rename(source, target)
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        durable_files.rename(source, target)
 
     def failure(self, error: OSError) -> TemporaryFailure:
         """The error in words that say what to do."""
-        return TemporaryFailure(
-            f"spool {error.filename or self.directory}: {error.strerror}; make sure that the disk has room and "
-            f"that this user may write into {self.directory}"
-        )
+        return durable_files.failure("spool", self.directory, error)
+
+
+def is_id(text: str) -> bool:
+    """Whether the text can be the id of a job, and so part of a path."""
+    return _ID.fullmatch(text) is not None
 
 
 def content(path: Path) -> bytes:
-    """What is in a job file; what is no file (a pipe would keep us waiting) raises OSError."""
+    """What is in a job file.  Raises OSError, also for what is no regular file: reading a pipe would block."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
