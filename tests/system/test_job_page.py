@@ -19,6 +19,7 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 import pytest
 from PIL import Image
 from support.programs import needs
+from support.workspace import PATIENCE
 from support.wsgi_client import REQUESTS, Answer, WsgiClient
 
 from ckanpackager.jobs.job import Archive, Attempt
@@ -323,7 +324,7 @@ def test_in_a_browser(client: WsgiClient, tmp_path: Path, scheme: str) -> None:
         command += ["--no-first-run", "--disable-background-networking"]  # no look for updates
         command += [f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={WIDTH},{HEIGHT}"]
         command += [f"--blink-settings=preferredColorScheme={number}", f"--screenshot={picture}"]
-        subprocess.run([*command, f"{address}/jobs/{id}"], capture_output=True, timeout=100, check=True)
+        subprocess.run([*command, f"{address}/jobs/{id}"], capture_output=True, timeout=PATIENCE, check=True)
     if keep := os.environ.get("CKANPACKAGER_SCREENSHOTS"):
         shutil.copy(picture, keep)
     with Image.open(picture) as image:
