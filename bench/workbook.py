@@ -33,7 +33,8 @@ from tabulate import tabulate
 from bench.packaging import Measured, run
 from ckanpackager.demo import sample
 from ckanpackager.formats.json_values import Number, spaced_json
-from ckanpackager.formats.xlsx import CHARACTERS, DIGITS, write_workbook
+from ckanpackager.formats.xlsx import write_workbook
+from ckanpackager.formats.xlsx_cells import CHARACTERS, DIGITS
 
 FIELDS = [(field["id"], field["type"]) for field in sample.FIELDS]
 DIFFERENT = 5000  # rows; then they come again, so that making them costs nothing beside writing them
