@@ -9,13 +9,11 @@ XlsxWriter takes eight times as much (bench/workbook.py).
 import tempfile
 from collections.abc import Iterable, Sequence
 from itertools import chain, islice, repeat
-from pathlib import Path
-from typing import IO, Any
-from zipfile import ZIP_DEFLATED, ZipFile
+from typing import Any
 
 from ckanpackager.errors import PermanentFailure
 from ckanpackager.formats import xlsx_parts as parts
-from ckanpackager.formats.registry import Entry, Format, Table
+from ckanpackager.formats.registry import Entry, Format, Table, Zip
 from ckanpackager.formats.xlsx_cells import CHARACTERS, TEMPORAL, Column
 
 ROWS_PER_SHEET = 1_048_575  # below the header
@@ -25,35 +23,32 @@ BYTES_PER_SHEET = 2_000_000_000
 ROWS_AT_ONCE = 200  # few enough for the processor's cache
 CELLS_AT_ONCE = 50_000  # of a wide table
 
-_FASTEST = 1  # zlib's level: its usual one takes twice the time to save a sixth of the size
-
 _COPIED = 256 * 1024  # bytes at a time
 
 _Row = Sequence[Any]
 
 
 def write(format: Format, entry: Entry, table: Table) -> list[str]:
-    """Write a workbook.  It is a ZIP itself, whose parts do not come in order, so it is a temporary file first."""
+    """Write a workbook: first to a temporary file, since it is a ZIP, whose headers are completed at the end."""
     fields = [(field.id, field.type) for field in table.fields]
     rows = chain.from_iterable(page.records for page in table.pages)
-    with tempfile.TemporaryDirectory(prefix="ckanpackager-", dir=table.temp_directory) as directory:
-        path = Path(directory) / "workbook.xlsx"
-        notes = write_workbook(path, fields, rows)
-        with path.open("rb") as file:
-            while block := file.read(_COPIED):
-                entry.write(block)
+    with tempfile.TemporaryFile(prefix="ckanpackager-", dir=table.temp_directory) as file:
+        notes = write_workbook(table.new_zip(file), fields, rows)
+        file.seek(0)
+        while block := file.read(_COPIED):
+            entry.write(block)
     return notes
 
 
 def write_workbook(
-    path: Path,
+    zip: Zip,
     fields: Sequence[tuple[str, str]],
     rows: Iterable[_Row],
     *,
     rows_per_sheet: int = ROWS_PER_SHEET,
     bytes_per_sheet: int = BYTES_PER_SHEET,
 ) -> list[str]:
-    """Write a workbook to `path`; `fields` are names and PostgreSQL's types, and rows are taken as they come.
+    """Write a workbook, of which `zip` is the file; `fields` are names and PostgreSQL's types.
 
     A sheet that is full is followed by another with the same header.  Returns what the reader of the table should
     know, a line each.  Raises PermanentFailure where no sheet is wide enough.
@@ -63,13 +58,13 @@ def write_workbook(
     table = _Table(fields, rows_per_sheet, bytes_per_sheet)
     coming = _Coming(rows)
     sheets = 0
-    with ZipFile(path, "w", ZIP_DEFLATED, compresslevel=_FASTEST) as zip:
-        _write_parts(zip, parts.root_parts())
-        while coming or not sheets:
-            sheets += 1
-            with zip.open(f"xl/worksheets/sheet{sheets}.xml", "w") as sheet:
-                table.fill(sheet, coming)
-        _write_parts(zip, parts.closing_parts(sheets))
+    _write_parts(zip, parts.root_parts())
+    while coming or not sheets:
+        sheets += 1
+        with zip.open(f"xl/worksheets/sheet{sheets}.xml") as sheet:
+            table.fill(sheet, coming)
+    _write_parts(zip, parts.closing_parts(sheets))
+    zip.finish()
     return table.notes() + ([f"the rows go on over {sheets} sheets, as one was full"] if sheets > 1 else [])
 
 
@@ -102,7 +97,7 @@ class _Table:
         self._at_once = max(1, min(ROWS_AT_ONCE, CELLS_AT_ONCE // max(1, len(fields))))
         self._columns = [Column(_letters(number), type) for number, (_, type) in enumerate(fields, 1)]
 
-    def fill(self, sheet: IO[bytes], coming: _Coming) -> None:
+    def fill(self, sheet: Entry, coming: _Coming) -> None:
         """Write one sheet: as many of the rows as it can hold."""
         sheet.write(self._head().encode())
         room, number, last, at_once = self._size, 2, self._rows + 1, self._at_once
@@ -115,7 +110,8 @@ class _Table:
                     column.cut = count
                 at_once = 1
                 continue
-            room -= sheet.write(xml)
+            sheet.write(xml)
+            room -= len(xml)
             number += len(rows)
         sheet.write(b"</sheetData></worksheet>")
 
@@ -184,7 +180,7 @@ def _widths(fields: Sequence[tuple[str, str]]) -> str:
     return f"<cols>{''.join(columns)}</cols>" if columns else ""
 
 
-def _write_parts(zip: ZipFile, files: dict[str, str]) -> None:
+def _write_parts(zip: Zip, files: dict[str, str]) -> None:
     for name, content in files.items():
-        with zip.open(name, "w") as part:  # unlike writestr, it writes no time of day
+        with zip.open(name) as part:
             part.write(content.encode())

@@ -15,15 +15,22 @@ from typing import Any
 
 import pytest
 
+from ckanpackager.archives.zip64 import ZipArchive
 from ckanpackager.demo import sample
 from ckanpackager.errors import PermanentFailure, TemporaryFailure
+from ckanpackager.formats import xlsx
 from ckanpackager.formats.json_values import Number
-from ckanpackager.formats.xlsx import ROWS_AT_ONCE, write_workbook
+from ckanpackager.formats.xlsx import ROWS_AT_ONCE
 
 openpyxl = pytest.importorskip("openpyxl")
 unescape = pytest.importorskip("openpyxl.utils.escape").unescape
 
 LIBREOFFICE = shutil.which("soffice") or shutil.which("libreoffice")
+
+
+def write_workbook(path: Path, fields: Sequence[tuple[str, str]], rows: Any, **limits: int) -> list[str]:
+    with path.open("w+b") as file:
+        return xlsx.write_workbook(ZipArchive(file, level=1, now=0, zip64=False), fields, rows, **limits)
 
 
 def cells(tmp_path: Path, type: str, values: Sequence[Any]) -> list[Any]:
@@ -387,7 +394,7 @@ def read_csv(path: Path) -> list[list[str]]:
 @pytest.mark.parametrize(
     ("type", "plain", "awkward"),
     [
-        ("text", ["a", "b & <c>\r\n", None, "", "é東"], ["\x00", "_x000B_", " end ", "\ud800", 5, True, ["a"], "x" * 40_000]),
+        ("text", ["a", "b & <c>\r\n", None, "", "é東"], ["\x00", "_x000B_", " end ", "\ud800", 5, True, ["a"]]),
         ("int4", [1, -2, None, 10**14], [10**15, 2**63, "007", True]),
         ("numeric", [Number("70.4300"), 5, None], [Number("1e400"), Number("1234567890.123456"), "NaN", "12.5"]),
         ("float8", [Number("0.30000000000000004"), Number("-0.5"), None], [Number("1e-07"), Number("1e-310"), "NaN"]),
