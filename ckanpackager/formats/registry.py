@@ -58,6 +58,7 @@ class Table(Struct, frozen=True, kw_only=True):
     pages: Iterator[Page]
     new_zip: Callable[[BinaryIO], Zip]
     temp_directory: str | None = None
+    bom: bool = False  # whether text begins with a byte order mark
 
 
 class Format(Struct, frozen=True, kw_only=True):

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 _URL = re.compile(r"https?://\S+", re.IGNORECASE)
 _DOI = re.compile(r"(?:https?://(?:dx\.)?doi\.org/|doi:)?\s*(10\.[^\s/]+/\S+)", re.IGNORECASE)
+_API_OR_UPLOAD = re.compile(r"(https?://.+?)(?:/api/|/dataset/[^/]+/resource/[^/]+/download/)", re.IGNORECASE)
 _NO_LICENCE = frozenset(["", "notspecified", "None"])
 
 
@@ -107,11 +108,8 @@ def resource_from(resource: Mapping[str, Any], dataset: Dataset | None) -> Resou
 
 def site_of(address: str) -> str:
     """The URL of the CKAN site that an API's URL, or that of an uploaded file, belongs to; empty if none is known."""
-    for mark in ("/api/", "/dataset/"):
-        site, found, _ = address.partition(mark)
-        if found:
-            return site
-    return ""
+    match = _API_OR_UPLOAD.match(address)
+    return match[1] if match else ""
 
 
 def doi_in(value: str) -> str:

@@ -12,6 +12,7 @@ from ckanpackager.ckan.datastore import Search
 from ckanpackager.ckan.responses import Field
 from ckanpackager.errors import CkanpackagerError
 from ckanpackager.formats.registry import Format, Page, Table
+from ckanpackager.metadata.contents import TableFile
 from ckanpackager.packagers.context import PackagingContext
 
 
@@ -20,6 +21,7 @@ class WrittenTable:
     """A table in the archive."""
 
     path: str
+    format: Format
     fields: list[Field]
     rows: int
     notes: tuple[str, ...] = ()
@@ -63,8 +65,13 @@ def data_dictionary(
     return [{"id": field.id, "type": field.type, "info": info.get(field.id)} for field in fields]
 
 
-def write_table(archive: Archive, stem: str, format: Format, rows: Search, context: PackagingContext) -> WrittenTable:
-    """Write the rows to a file in the archive, whose name is `stem` and the format's suffix."""
+def write_table(
+    archive: Archive, stem: str, format: Format, rows: Search, context: PackagingContext, *, bom: bool | None
+) -> WrittenTable:
+    """Write the rows to a file in the archive, whose name is `stem` and the format's suffix.
+
+    `bom` is the request's wish for a byte order mark; None: as configured.
+    """
     path, count = f"{stem}{format.suffix}", 0
     names = [field.id for field in rows.fields]
 
@@ -78,10 +85,28 @@ def write_table(archive: Archive, stem: str, format: Format, rows: Search, conte
 
     with archive.open(path) as entry:
         table = Table(
-            fields=rows.fields, pages=pages(), new_zip=_new_zip, temp_directory=context.archives.temp_directory
+            fields=rows.fields,
+            pages=pages(),
+            new_zip=_new_zip,
+            temp_directory=context.archives.temp_directory,
+            bom=context.archives.bom if bom is None else bom,
         )
         notes = format.write(entry, table)
-    return WrittenTable(path, rows.fields, count, tuple(notes))
+    return WrittenTable(path, format, rows.fields, count, tuple(notes))
+
+
+def described_table(
+    table: WrittenTable, title: str, api_url: str, resource_id: str, archive: Archive, context: PackagingContext
+) -> TableFile:
+    """What is known of a table in the archive; the data dictionary is asked for if the archive describes itself."""
+    return TableFile(
+        path=table.path,
+        title=title,
+        format=table.format,
+        rows=table.rows,
+        size=archive.sizes[table.path],
+        fields=data_dictionary(api_url, resource_id, table.fields, context),
+    )
 
 
 def _new_zip(file: BinaryIO) -> ZipArchive:
