@@ -319,22 +319,3 @@ def test_requests_are_under_way_for_no_more_than_their_share_of_the_time():
         found = search(client, api.api_url, {"resource_id": "r"}, records_format="csv", page_size=6, share=0.25)
         assert sum(page.rows for page in found.pages) == 60
     assert min(later - earlier for earlier, later in pairwise(begun)) >= 0.08  # four times what each took
-
-
-def test_no_request_follows_before_the_site_wants_it():
-    asked: list[float] = []
-
-    def busy(handler: Handler, action: str, params: Query, nth: int) -> bool:
-        asked.append(time.monotonic())
-        if nth == 5:
-            handler.reply(503, "<h1>Busy</h1>", "text/html", Retry_After="1")
-        return nth == 5
-
-    with ckan((2, 11)) as api:
-        api.fault = busy
-        found = search(
-            Client(key=None, timeout=20), api.api_url, {"resource_id": "r"}, records_format="csv", page_size=6
-        )
-        assert sum(page.rows for page in found.pages) == 60
-    late = [at - asked[4] for at in asked[5:]]
-    assert sum(wait < 0.9 for wait in late) <= 1  # the one that was under way
