@@ -1,4 +1,4 @@
-"""A line on the terminal that shows how far a job is; nothing where there is no terminal."""
+"""A line on the terminal with the progress of a job; nothing where there is no terminal."""
 
 import sys
 import time
@@ -6,14 +6,13 @@ import time
 import click
 
 from ckanpackager.jobs.job import Job
-from ckanpackager.spool import worker_slots
 from ckanpackager.spool.queue import Spool
 
 _WIDTH = 24
 
 
 class Progress:
-    """Rows, rate and remaining time of the job at hand."""
+    """Rows, rate and remaining time of the current job."""
 
     def __init__(self, *, quiet: bool) -> None:
         self._shown = not quiet and sys.stderr.isatty()
@@ -31,7 +30,7 @@ class Progress:
         if folder != "claimed":
             ahead = spool.jobs_ahead(job.id, job.queue)
             self._print(f"waiting in {job.queue}, {ahead} ahead")
-        for worker in worker_slots.active_workers(spool.directory / "workers"):
+        for worker in spool.active_workers():
             if worker.job == job.id:
                 self._print(line(worker.rows, worker.expected, time.time() - worker.since))
 

@@ -1,4 +1,4 @@
-"""The loop over the spool: take a slot, claim a job, walk it through the corridor, again."""
+"""The worker's loop over the spool: acquire a slot, claim a job, run its steps; again."""
 
 import functools
 import os
@@ -10,15 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ckanpackager.archives.store import Store
 from ckanpackager.config.settings import Settings
 from ckanpackager.jobs.job import Job
 from ckanpackager.jobs.request import Queue
-from ckanpackager.spool import worker_slots
 from ckanpackager.spool.claim import Claim
 from ckanpackager.spool.queue import Spool
 from ckanpackager.spool.worker_slots import Slot, Worker
-from ckanpackager.worker.pipeline import WorkerContext, run_job
 from ckanpackager.worker.signals import Stop, Stopped
 
 if TYPE_CHECKING:
@@ -38,7 +35,7 @@ class Tally:
 
 @dataclass(frozen=True)
 class Limits:
-    """When to end: `loop` goes on although nothing waits; the others are the most jobs, and seconds."""
+    """When to end: with `loop`, not although nothing waits; the others are a number of jobs, and of seconds."""
 
     loop: bool = False
     max_jobs: int | None = None
@@ -46,14 +43,14 @@ class Limits:
 
 
 def work(spool: Spool, settings: Settings, queues: Sequence[Queue], limits: Limits, stop: Stop, show: Show) -> Tally:
-    """Work off what waits in `queues`, the first one first; `show` is told of every job's progress.
+    """Run the jobs that wait in `queues`, the first queue first; `show` is told of every job's progress.
 
-    A queue whose worker slots are all taken is left to their holders.  Raises TemporaryFailure if the spool fails.
+    A queue whose worker slots are all taken is left to other workers.  Raises TemporaryFailure if the spool fails.
     """
     tally, ends = Tally(), time.monotonic() + (limits.max_time or 0)
     with ExitStack() as stack:
         report = _Report(show)
-        context = _worker_context(settings, stop, report, stack)
+        run: Callable[[Claim], bool] | None = None
         backlog = {queue: spool.claim_due(queue, time.time) for queue in queues}
         while not stop.told and not (limits.max_time and time.monotonic() >= ends):
             if (found := _next(spool, settings, backlog)) is None:
@@ -63,9 +60,10 @@ def work(spool: Spool, settings: Settings, queues: Sequence[Queue], limits: Limi
                 continue
             claim, slot = found
             with closing(slot), closing(claim):
-                report.begin(slot, claim.job, context.name)
+                report.begin(slot, claim.job, _worker_name())
                 try:
-                    served = run_job(claim, context)
+                    run = run or _first_run(claim, settings, stop, report, stack)
+                    served = run(claim)
                 except Stopped:
                     break
             tally.served += served
@@ -78,10 +76,10 @@ def work(spool: Spool, settings: Settings, queues: Sequence[Queue], limits: Limi
 def _next(spool: Spool, settings: Settings, backlog: dict[Queue, Iterator[Claim]]) -> tuple[Claim, Slot] | None:
     """A job and a slot to work on it, from the first queue that has both.
 
-    The slot is held for one job only: while this worker is busy with a slow one, another may serve the fast ones.
+    The slot is held for one job only: while this worker runs a slow one, another may run the fast ones.
     """
     for queue, claims in backlog.items():
-        slot = worker_slots.acquire(spool.directory / "workers", queue, getattr(settings.spool.workers, queue))
+        slot = spool.acquire_slot(queue, getattr(settings.spool.workers, queue))
         if slot is None:
             continue
         try:
@@ -96,9 +94,27 @@ def _next(spool: Spool, settings: Settings, backlog: dict[Queue, Iterator[Claim]
     return None
 
 
-def _worker_context(settings: Settings, stop: Stop, report: "_Report", stack: ExitStack) -> WorkerContext:
+def _worker_name() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def _first_run(
+    claim: Claim, settings: Settings, stop: Stop, report: "_Report", stack: ExitStack
+) -> Callable[[Claim], bool]:
+    """What runs this job and those after it; if it cannot be had, the job goes back to its queue.
+
+    Imported when there is a job: cron starts this program every minute, and mostly nothing waits.
+    """
+    from ckanpackager.archives.store import Store
+    from ckanpackager.worker.pipeline import run_job
+    from ckanpackager.worker.steps import WorkerContext
+
     store = Store(Path(settings.archives.store_directory), settings.archives.cache_time)
-    store.prepare()
+    try:
+        store.prepare()
+    except BaseException:
+        claim.release(time.time())
+        raise
 
     @functools.cache
     def statistics() -> "StatisticsDatabase":
@@ -110,8 +126,8 @@ def _worker_context(settings: Settings, stop: Stop, report: "_Report", stack: Ex
 
         return stack.enter_context(open_statistics(settings.statistics))
 
-    return WorkerContext(
-        name=f"{socket.gethostname()}:{os.getpid()}",
+    context = WorkerContext(
+        name=_worker_name(),
         settings=settings,
         store=store,
         statistics=statistics,
@@ -119,10 +135,11 @@ def _worker_context(settings: Settings, stop: Stop, report: "_Report", stack: Ex
         tell=report.progress,
         stop=stop,
     )
+    return lambda claim: run_job(claim, context)
 
 
 class _Report:
-    """Passes the progress of the job at hand on to its slot and the terminal, once a second at most."""
+    """Passes the progress of the current job on to its slot and the terminal, once a second at most."""
 
     def __init__(self, show: Show) -> None:
         self._show = show

@@ -20,7 +20,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from urllib.request import Request, urlopen
 
 import pytest
-from support.workspace import Workspace, until
+from support.workspace import PATIENCE, Workspace, until
 from support.wsgi_client import REQUESTS, SECRET, call, serving
 
 from ckanpackager.receiver.server import THREADS, with_archives
@@ -263,7 +263,7 @@ def test_an_archive_is_only_read(running: Running) -> None:
     assert (running.workspace.store.directory / NAME).read_bytes() == CONTENT
 
 
-def test_slow_readers_block_nobody(running: Running) -> None:
+def test_slow_readers_do_not_block_others(running: Running) -> None:
     """More of them than the server has threads, each with more than sockets hold."""
     parts = urlsplit(running.address)
     with ExitStack() as stack:
@@ -323,9 +323,9 @@ def test_a_signal_ends_it_promptly_and_requests_at_hand_are_answered(tmp_path: P
             begun = time.monotonic()
             process.send_signal(number)
             until(lambda: len(os.listdir(f"/proc/{process.pid}/task")) == 2)  # the idle threads are gone
-        asking.join(30)
+        asking.join(PATIENCE)
         assert [answer.status for answer in answers] == [200]
-        assert process.wait(30) == 0
+        assert process.wait(PATIENCE) == 0
         assert time.monotonic() - begun < 10
         assert process.communicate()[1] == ""
         idle.close()
@@ -368,7 +368,9 @@ def test_a_name_of_this_host(tmp_path: Path) -> None:
             assert answer.code == 401
 
 
-@pytest.mark.parametrize(("secret", "words"), [(None, "secret: missing"), ("change-me", "secret: everybody can read")])
+@pytest.mark.parametrize(
+    ("secret", "words"), [(None, "secret: missing"), ("change-me", "secret: this one is published")]
+)
 def test_no_secret_no_server(tmp_path: Path, secret: Any, words: str) -> None:
     run = Workspace(tmp_path, secret=secret).run("serve", "--port", "0")
     assert (run.returncode, run.stdout) == (2, "")

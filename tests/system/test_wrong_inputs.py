@@ -1,4 +1,4 @@
-"""Everything that somebody can get wrong: each gives its exit code and one line that says what to do."""
+"""What users can get wrong: each fault gives its exit code and one line that says what to do."""
 
 import json
 import os
@@ -79,7 +79,7 @@ CONFIGURATION = [
     Case("a link that is none", "process", 2, "download_url", settings={"download_url": "data.example.org"}),
     Case("a delay above its limit", "process", 2, "retry_delay", settings={"retry_delay": 9, "retry_delay_max": 5}),
     Case("no database URL", "stats", 2, "stats_db", settings={"stats_db": "stats.db"}),
-    Case("a database that nobody knows", "stats", 2, "stats_db", settings={"stats_db": "moon://x/y"}),
+    Case("a database of an unknown kind", "stats", 2, "stats_db", settings={"stats_db": "moon://x/y"}),
     Case("a zip_command without output", "process", 2, "zip_command", settings={"zip_command": "zip {input}"}),
 ]
 
@@ -252,7 +252,7 @@ CASES = [*USAGE, *CONFIGURATION, *TASKS, *FILES, *CKAN, *MAIL]
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_whatever_is_wrong_is_said_in_one_line(
-    workspace: Workspace, run: Run, api: CkanApi, post: FakeSmtpServer, monkeypatch: pytest.MonkeyPatch, case: Case
+    workspace: Workspace, run: Run, api: CkanApi, smtp: FakeSmtpServer, monkeypatch: pytest.MonkeyPatch, case: Case
 ) -> None:
     monkeypatch.delenv("CKANPACKAGER_CONFIG", raising=False)
     monkeypatch.setattr("ckanpackager.http_client.TRIES", 1)  # or its patience would be ours
@@ -261,9 +261,9 @@ def test_whatever_is_wrong_is_said_in_one_line(
     waits = case.words == PROCESS and case.code != 2 and not any(name.startswith("spool/") for name in case.files)
     if case.job is not None or waits:
         workspace.queue(api, **(case.job or {}))
-    mail = post.settings if case.mail else {}
+    mail = smtp.settings if case.mail else {}
     workspace.configure(**{"max_attempts": 1, **mail, **case.settings})
-    post.answer = lambda address: case.mail
+    smtp.answer = lambda address: case.mail
     prepare(workspace.directory, case.files)
     if case.ckan:
         status, body = case.ckan
