@@ -43,8 +43,9 @@ def package(request: PackageDwcArchive, archive: Archive, context: PackagingCont
 
         entry(plan.core.name)
         for page in rows.pages:
-            for name, content in encode_records(plan, list(as_lists(page.records or (), names))):
-                entry(name).write(content)
+            for batch in page.records.batches() if page.records else ():
+                for name, content in encode_records(plan, list(as_lists(batch, names))):
+                    entry(name).write(content)
             count += page.rows
             context.tell(count, rows.total)
     about = description.about_resource(context, request.api_url, request.resource_id)
@@ -72,8 +73,10 @@ def package(request: PackageDwcArchive, archive: Archive, context: PackagingCont
         others = [
             OtherFile(path=name, title="", size=size) for name, size in archive.sizes.items() if name != plan.core.name
         ]
-        description.write(archive, replace(contents, files=[core, *others]), context, machine_readable=False)
-    return Result(count)
+        description.write(
+            archive, replace(contents, files=[core, *others], notes=rows.notes), context, machine_readable=False
+        )
+    return Result(count, rows.notes)
 
 
 def _filled(eml: str, now: datetime) -> bytes:

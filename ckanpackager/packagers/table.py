@@ -50,6 +50,7 @@ def search(
         limit=limit,
         page_size=context.ckan.page_size,
         page_requests=context.ckan.page_requests,
+        share=context.ckan.ckan_share,
     )
 
 
@@ -78,8 +79,13 @@ def write_table(
     def pages() -> Iterator[Page]:
         nonlocal count
         for page in rows.pages:
-            records = page.records or ()
-            yield Page(page.text, records if format.raw_records else list(as_lists(records, names)))
+            if page.records is None:
+                yield Page(page.text)
+            elif format.raw_records:
+                yield Page(records=page.records)
+            else:
+                for batch in page.records.batches():
+                    yield Page(records=list(as_lists(batch, names)))
             count += page.rows
             context.tell(count, rows.total)
 
@@ -92,7 +98,7 @@ def write_table(
             bom=context.archives.bom if bom is None else bom,
         )
         notes = format.write(entry, table)
-    return WrittenTable(path, format, rows.fields, count, tuple(notes))
+    return WrittenTable(path, format, rows.fields, count, (*rows.notes, *notes))
 
 
 def described_table(
