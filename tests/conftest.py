@@ -16,7 +16,6 @@ from support.workspace import CommandResult, FakeSmtpServer, Workspace, small_ck
 from ckanpackager.cli.main import main
 from ckanpackager.demo.ckan_api import CkanApi
 
-
 # No search is too slow: on a busy machine each takes many times as long as on an idle one.
 hypothesis.settings.register_profile(
     "ckanpackager", deadline=None, database=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
