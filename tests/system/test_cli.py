@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 from support.workspace import PATIENCE, CommandResult, Workspace, as_user, environment, until
 
-from ckanpackager.cli.main import cli
+from ckanpackager.cli import commands
+from ckanpackager.cli.commands import COMMANDS
 from ckanpackager.cli.progress import line
 from ckanpackager.demo.ckan_api import CkanApi, File, Resource
 from ckanpackager.jobs.job import Attempt
@@ -36,9 +37,9 @@ def words(api: CkanApi, *more: str) -> tuple[str, ...]:
 # Every command
 
 
-@pytest.mark.parametrize("name", sorted(cli.commands))
+@pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_the_help_of_every_command_has_an_example_and_describes_every_option(run: Run, name: str) -> None:
-    command = cli.commands[name]
+    command = commands.command(name)
     said = run(name, "--help")
     assert said.code == 0
     assert f"ckanpackager {command.name}" in str(command.help).replace("ckanpackager -q", "ckanpackager")
@@ -46,10 +47,21 @@ def test_the_help_of_every_command_has_an_example_and_describes_every_option(run
     assert said.err == ""
 
 
+def test_an_idle_process_imports_nothing_that_only_jobs_need(workspace: Workspace) -> None:
+    code = "import sys\nfrom ckanpackager.cli.main import main\ntry:\n    main()\nexcept SystemExit as end:\n"
+    code += (
+        "    heavy = {'requests', 'urllib3', 'sqlalchemy', 'smtplib', 'email', 'isal', 'ssl', 'tabulate', 'orjson'}\n"
+    )
+    code += "    print(end.code, heavy & set(sys.modules))"
+    command = [sys.executable, "-c", code, "--config", str(workspace.file), "process"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.stdout, done.stderr) == ("0 set()\n", "")
+
+
 def test_help_and_version_of_the_program(run: Run) -> None:
     said = run("--help")
     assert said.code == 0
-    assert all(name in said.out for name in cli.commands)
+    assert all(name in said.out for name in COMMANDS)
     assert re.fullmatch(r".*\d+\.\d+.*\n", run("--version").out)
 
 
