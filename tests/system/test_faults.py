@@ -279,7 +279,7 @@ def test_rows_inserted_and_deleted_between_pages_shift_nothing(workspace: Worksp
         id = workspace.queue(api, limit=limit)
 
         def fault(handler: Handler, action: str, params: dict[str, Any], number: int) -> bool:
-            if number == 3:  # the first page is theirs
+            if number == 5:  # the first page is theirs
                 table = api.resources["r"]
                 table.rows = [row for row in table.rows if row[0] not in gone] + [
                     [new_id, f"n{new_id}"] for new_id in new
