@@ -131,7 +131,7 @@ def _message(error: Exception, job: Job, context: WorkerContext) -> str:
     if isinstance(error, CkanpackagerError):
         return one_line(str(error))
     # A fault of ours, which must not end the worker.
-    log.error("job %s: internal error", job.id, exc_info=context.settings.receiver.debug)
+    log.error("job %s: internal error", job.id, exc_info=context.settings.logging.debug)
     return one_line(f"internal error: {type(error).__name__}: {error}")
 
 
