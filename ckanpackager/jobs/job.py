@@ -9,8 +9,12 @@ from ckanpackager.errors import BadRequest
 from ckanpackager.jobs.parameters import check, plain
 from ckanpackager.jobs.request import Queue, Request
 
-Outcome = Literal["done", "retry", "failed", "died", "spool"]
-"""How an attempt ended: all steps are done; `step` failed for now, or for good; its worker died; the spool failed."""
+Outcome = Literal["done", "retry", "failed", "unanswered", "died", "spool"]
+"""How an attempt ended.
+
+`done`: all steps are done; `retry`, `failed`: `step` failed for now, or for good; `unanswered`: the mail server may
+have accepted the mail; `died`: the worker did; `spool`: it could not be written.
+"""
 
 
 class Archive(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -30,6 +34,7 @@ class Attempt(Struct, frozen=True, kw_only=True, omit_defaults=True):
     started: float
     worker: str
     ended: float | None = None
+    times: int = 1  # more: the last of so many failures of the same step
     step: str | None = None  # that failed
     outcome: Outcome | None = None
     error: str | None = None
@@ -47,12 +52,19 @@ class Job(Struct, frozen=True, kw_only=True, omit_defaults=True):
     archive_name: str | None = None  # the name that this job's archive will have
     archive: Archive | None = None
     failure: str | None = None
+    public_failure: str | None = None  # what requesters read of it
+    alerted: bool = False  # whether administrators were told that it has failed for long
     cancelled: bool = False
     link_mailed_at: float | None = None
     failure_mailed_at: float | None = None
     request_counted_at: float | None = None
     error_counted_at: float | None = None
     finished_at: float | None = None
+
+    @property
+    def link_may_be_mailed(self) -> bool:
+        """Whether the requester has the link, or may have it."""
+        return self.link_mailed_at is not None or any(attempt.outcome == "unanswered" for attempt in self.attempts)
 
     @property
     def recent_attempts(self) -> tuple[Attempt, ...]:

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 
 from ckanpackager.archives.store import Store
 from ckanpackager.config.settings import Settings
+from ckanpackager.errors import SpoolFailure
 from ckanpackager.jobs.job import Job
 from ckanpackager.jobs.request import Queue
+from ckanpackager.spool.alerts import Alerts
 from ckanpackager.spool.claim import Claim
 from ckanpackager.spool.queue import Spool
 from ckanpackager.spool.worker_slots import Slot, Worker
@@ -53,7 +55,7 @@ def work(spool: Spool, settings: Settings, queues: Sequence[Queue], limits: Limi
     tally, ends = Tally(), time.monotonic() + (limits.max_time or 0)
     with ExitStack() as stack:
         report = _Report(show)
-        context = _worker_context(settings, stop, report, stack)
+        context = _worker_context(spool, settings, stop, report, stack)
         backlog = {queue: spool.claim_due(queue, time.time) for queue in queues}
         while not stop.told and not (limits.max_time and time.monotonic() >= ends):
             if (found := _next(spool, settings, backlog)) is None:
@@ -72,6 +74,8 @@ def work(spool: Spool, settings: Settings, queues: Sequence[Queue], limits: Limi
             tally.failed += not served
             if limits.max_jobs and tally.served + tally.failed >= limits.max_jobs:
                 break
+    if spool.unreadable:
+        raise SpoolFailure(f"spool {spool.directory}: this user may not read {len(spool.unreadable)} job files there")
     return tally
 
 
@@ -96,7 +100,7 @@ def _next(spool: Spool, settings: Settings, backlog: dict[Queue, Iterator[Claim]
     return None
 
 
-def _worker_context(settings: Settings, stop: Stop, report: "_Report", stack: ExitStack) -> WorkerContext:
+def _worker_context(spool: Spool, settings: Settings, stop: Stop, report: "_Report", stack: ExitStack) -> WorkerContext:
     store = Store(Path(settings.archives.store_directory), settings.archives.cache_time)
     store.prepare()
 
@@ -118,6 +122,7 @@ def _worker_context(settings: Settings, stop: Stop, report: "_Report", stack: Ex
         clock=time.time,
         tell=report.progress,
         stop=stop,
+        alerts=Alerts(spool.files),
     )
 
 
