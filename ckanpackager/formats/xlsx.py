@@ -7,7 +7,6 @@ XlsxWriter takes five times as much (bench/workbook.py).
 """
 
 import re
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import chain
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 from zipfile import ZIP_DEFLATED, ZipFile
 
+from ckanpackager.durable_files import scratch_directory
 from ckanpackager.errors import PermanentFailure
 from ckanpackager.formats import xlsx_parts as parts
 from ckanpackager.formats.json_values import spaced_json
@@ -38,8 +38,8 @@ def write(format: Format, entry: Entry, table: Table) -> list[str]:
     """Write a workbook.  It is a ZIP itself, whose parts do not come in order, so it is a temporary file first."""
     fields = [(field.id, field.type) for field in table.fields]
     rows = chain.from_iterable(page.records for page in table.pages)
-    with tempfile.TemporaryDirectory(prefix="ckanpackager-", dir=table.temp_directory) as directory:
-        path = Path(directory) / "workbook.xlsx"
+    with scratch_directory(table.temp_directory) as directory:
+        path = directory / "workbook.xlsx"
         notes = write_workbook(path, fields, rows)
         with path.open("rb") as file:
             while block := file.read(_COPIED):

@@ -9,7 +9,6 @@ from pathlib import Path
 from ckanpackager import durable_files
 from ckanpackager.errors import OUR_FAULT, SpoolFailure
 
-_SHARED = stat.S_ISGID | stat.S_IWGRP
 _ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,99}")
 
 
@@ -25,7 +24,7 @@ class JobFiles:
     @property
     def shared(self) -> bool:
         """Whether receiver and worker are different users of one group: the directory is setgid and group-writable."""
-        return self.directory.stat().st_mode & _SHARED == _SHARED
+        return durable_files.is_shared(self.directory)
 
     def write(self, id: str, content: bytes, modified: float | None = None) -> tuple[int, Path]:
         """Write a file in tmp/ to disk; its open descriptor and its path."""
@@ -50,7 +49,7 @@ class JobFiles:
         What root writes gets the spool's owner.  Raises PermissionError if the spool's owner could not read it.
         """
         spool = self.directory.stat()
-        shared, user = spool.st_mode & _SHARED == _SHARED, os.geteuid()
+        shared, user = self.shared, os.geteuid()
         if user == 0:
             os.fchown(descriptor, spool.st_uid, spool.st_gid)
         elif shared and os.fstat(descriptor).st_gid != spool.st_gid:

@@ -52,6 +52,10 @@ class Listing:
         except OSError as error:
             raise self.files.failure(error) from error
 
+    def ids(self, folder: str) -> list[str]:
+        """The ids of the jobs in a folder, by time of arrival, and the names of files that are no valid jobs."""
+        return [name.removesuffix(".json") for name in self.names(folder) if not name.endswith(".reason")]
+
     def jobs(self, folder: str) -> Iterator[Job]:
         """The jobs in a folder, by time of arrival; those that move on or are broken meanwhile are left out."""
         for name in self.names(folder):
@@ -69,7 +73,7 @@ class Listing:
 
     def length(self, folder: str) -> int:
         """How many jobs are in a folder, files that are no valid jobs included."""
-        return sum(not name.endswith(".reason") for name in self.names(folder))
+        return len(self.ids(folder))
 
     def jobs_ahead(self, id: str, queue: Queue, most: int | None = None) -> int:
         """How many jobs of its queue came before that one; counting stops at `most`, since a queue may be long."""

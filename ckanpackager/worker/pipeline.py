@@ -20,6 +20,7 @@ from ckanpackager.worker.signals import Stopped
 from ckanpackager.worker.steps import DELIVERY_STEPS, FAILURE_STEPS, Record, Step, WorkerContext, applies, expired
 
 log = logging.getLogger("ckanpackager")
+_UNDELIVERED = "The e-mail with the link could not be delivered to the address of the request."
 _SPOOL_RETRY, _SPOOL_RETRY_MAX = 0.1, 10.0  # seconds between attempts to record what has happened
 
 
@@ -143,7 +144,7 @@ def handle_failure(claim: Claim, context: WorkerContext, step: Step, error: Exce
     claim.save(
         attempts=job.attempts,
         failure=job.failure or message,
-        public_failure=job.public_failure or _public(error, message),
+        public_failure=job.public_failure or _public(step, error, message),
     )
 
 
@@ -180,9 +181,11 @@ def _message(error: Exception, job: Job, context: WorkerContext) -> str:
     return one_line(f"internal error: {type(error).__name__}: {error}")
 
 
-def _public(error: Exception, message: str) -> str:
-    """What requesters read: the words of CKAN and its like, but nothing that is meant for administrators."""
-    return (error.public or message) if isinstance(error, CkanpackagerError) else OUR_FAULT
+def _public(step: Step, error: Exception, message: str) -> str:
+    """What requesters read: the words of CKAN or plain ones, but nothing that is meant for administrators."""
+    if step.kind == "packaging" and isinstance(error, CkanpackagerError):
+        return error.public or message
+    return _UNDELIVERED if step.kind == "mail" else OUR_FAULT
 
 
 def _end(claim: Claim, context: WorkerContext) -> bool:

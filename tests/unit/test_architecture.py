@@ -32,7 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "status": PURE | {"config", "spool"},
     "statistics": {"errors", "config", "durable_files"},
     "ckan": {"errors", "http_client", "formats"},
-    "formats": {"errors"},
+    "formats": {"errors", "durable_files"},
     "metadata": {"errors", "formats", "names"},
     "darwin_core": {"errors", "config", "formats", "names"},
     "archives": PURE | {"config", "formats", "durable_files"},
@@ -42,7 +42,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "worker": PURE
     | {"config", "spool", "status", "statistics", "archives", "mail", "packagers", "http_client", "hosts"},
     "maintenance": PURE
-    | {"config", "spool", "status", "statistics", "archives", "mail", "ckan", "darwin_core", "http_client"},
+    | {"durable_files", "archives", "ckan", "config", "darwin_core", "http_client", "mail"}
+    | {"spool", "statistics", "status"},
     "demo": {"errors"},
     "cli": PURE
     | {
