@@ -124,6 +124,16 @@ class Store:
                     removed += self._remove_if_unlocked(path)
         return removed
 
+    def is_building(self, name: str) -> bool:
+        """Whether a worker builds an archive of that name, or of its key."""
+        lock = self.directory / f".{name[:32]}.lock"
+        with self._explained():
+            if (descriptor := _try_lock(lock)) is None:
+                return True
+            lock.unlink(missing_ok=True)
+            os.close(descriptor)
+        return False
+
     def _remove_if_unlocked(self, path: Path) -> int:
         lock = self.directory / f".{path.name[1:33]}.lock"
         descriptor = _try_lock(lock)
