@@ -1,16 +1,10 @@
-"""Files and crashes: what was written or renamed survives one, and temporary directories that one left are found."""
+"""Files that survive a crash of the machine: what was written, or renamed, is on disk when a call returns."""
 
-import contextlib
 import os
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 from ckanpackager.errors import OUR_FAULT, TemporaryFailure
-
-SCRATCH = "ckanpackager-scratch-"  # how the names of temporary directories begin
-YOUNG = 3600  # seconds: a worker may be between making a directory and locking its file
-_LOCK = ".lock"
 
 
 def sync(path: Path) -> None:
@@ -49,56 +43,3 @@ def explanation(what: str, directory: Path, error: OSError) -> str:
         f"{what} {error.filename or directory}: {error.strerror}; make sure that the disk has room and "
         f"that this user may write into {directory}"
     )
-
-
-@contextlib.contextmanager
-def scratch_directory(parent: str | None) -> Iterator[Path]:
-    """A new directory below `parent` (None: the system's temporary directory), removed at the end.  Raises OSError.
-
-    It holds a locked file while it is used, by which `clean` tells it from that of a dead worker.
-    """
-    import tempfile  # here, and shutil: the receiver has no use for them, and should start fast
-
-    from filelock import lock_descriptor
-
-    with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=parent, ignore_cleanup_errors=True) as name:
-        descriptor = os.open(Path(name) / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            lock_descriptor(descriptor, blocking=False)
-            yield Path(name)
-        finally:
-            os.close(descriptor)
-
-
-def remove_abandoned_scratch(parent: Path, now: float) -> int:
-    """Remove the directories of dead workers; how many.  Raises TemporaryFailure.
-
-    Other users share the system's temporary directory: their directories stay.
-    """
-    import shutil
-
-    removed = 0
-    for path in parent.glob(f"{SCRATCH}*"):
-        try:
-            state = path.lstat()
-            if state.st_uid == os.geteuid() and state.st_mtime < now - YOUNG and _is_abandoned(path):
-                shutil.rmtree(path)
-                removed += 1
-        except FileNotFoundError:
-            continue  # its worker, or another `clean`, was faster
-        except OSError as error:
-            raise TemporaryFailure(f"temporary directory {path}: {error.strerror}") from error
-    return removed
-
-
-def _is_abandoned(path: Path) -> bool:
-    from filelock import lock_descriptor
-
-    try:
-        descriptor = os.open(path / _LOCK, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return True  # its worker died before it made the file
-    try:
-        return bool(lock_descriptor(descriptor, blocking=False))
-    finally:
-        os.close(descriptor)

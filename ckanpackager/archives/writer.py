@@ -14,8 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-from ckanpackager import durable_files
-from ckanpackager.archives.zip64 import Part, ZipArchive
+from ckanpackager.archives.zip64 import DeflatedBuffer, ZipArchive
 from ckanpackager.config.settings import Archives
 from ckanpackager.errors import OUR_FAULT, PermanentFailure, TemporaryFailure, one_line
 from ckanpackager.formats.registry import Entry
@@ -26,13 +25,18 @@ _GRACE = 5  # seconds that zip_command has to end
 class Archive(Protocol):
     """What packagers write to.
 
-    `part`, where there is one, makes a part of a file, for another thread to write to before its place has come.
+    `deflated_buffer`, where there is one, makes a buffer that another thread compresses a page into.  One file is
+    `open` at a time; a file that is written beside it is `open_deferred`.  `sizes` has the bytes of each complete file.
     """
 
+    sizes: dict[str, int]
+
     @property
-    def part(self) -> Callable[[], Part] | None: ...
+    def deflated_buffer(self) -> Callable[[], DeflatedBuffer] | None: ...
 
     def open(self, name: str) -> contextlib.AbstractContextManager[Entry]: ...
+
+    def open_deferred(self, name: str) -> contextlib.AbstractContextManager[Entry]: ...
 
 
 @contextlib.contextmanager
@@ -49,12 +53,13 @@ def create(path: Path, settings: Archives, now: float) -> Iterator[Archive]:
                 yield zip
                 zip.finish()
         else:
-            with durable_files.scratch_directory(settings.temp_directory) as directory:
-                files = FilesArchive(directory)
+            prefix = f"ckanpackager-{path.name.strip('.')}-"
+            with tempfile.TemporaryDirectory(prefix=prefix, dir=settings.temp_directory) as directory:
+                files = FilesArchive(Path(directory))
                 yield files
                 path.unlink(missing_ok=True)  # a dead worker's, which the command might add to
-                for name in files.names:
-                    _run(settings.zip_command, directory / name, path, settings.zip_timeout)
+                for name in files.sizes:
+                    _run(settings.zip_command, Path(directory) / name, path, settings.zip_timeout)
     except OSError as error:
         place = error.filename or f"{path.parent} or {settings.temp_directory or tempfile.gettempdir()}"
         words = f"archive {place}: {error.strerror}; make sure that there is room"
@@ -64,10 +69,10 @@ def create(path: Path, settings: Archives, now: float) -> Iterator[Archive]:
 class FilesArchive:
     """Files in a directory, for `zip_command`."""
 
-    part = None
+    deflated_buffer = None
 
     def __init__(self, directory: Path) -> None:
-        self.names: list[str] = []
+        self.sizes: dict[str, int] = {}
         self._directory = directory
 
     @contextlib.contextmanager
@@ -79,7 +84,9 @@ class FilesArchive:
         except BaseException:
             path.unlink(missing_ok=True)
             raise
-        self.names.append(name)
+        self.sizes[name] = path.stat().st_size
+
+    open_deferred = open
 
 
 def _run(command: str, source: Path, target: Path, timeout: float) -> None:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from ckanpackager.errors import BadRequest
+from ckanpackager.errors import BadRequest, did_you_mean
 from ckanpackager.jobs.request import TASKS, Request
 
 DEEPEST = 50  # levels of lists and objects in a parameter
@@ -22,9 +22,9 @@ def request_from(task: str, parameters: Mapping[str, Any], *, strict: bool = Fal
     Raises BadRequest, naming every parameter that is wrong.
     """
     if (kind := TASKS.get(task)) is None:
-        raise BadRequest(
-            f"unknown task {task!r}: {_did_you_mean(task, TASKS) or 'expected one of ' + ', '.join(TASKS)}"
-        )
+        near = did_you_mean(task, TASKS, 0.8)
+        meant = f"did you mean {near}?" if near else f"expected one of {', '.join(TASKS)}"
+        raise BadRequest(f"unknown task {task!r}: {meant}")
     given = {name: value for name, value in parameters.items() if value is not None and value != ""}
     faults = _unknown_parameters(task, given, strict)
     values: dict[str, Any] = {}
@@ -84,22 +84,15 @@ def _unknown_parameters(task: str, given: Mapping[str, Any], strict: bool) -> li
     faults = []
     for name in given:
         if name not in own and (strict or name not in others):
-            meant = _did_you_mean(str(name), own)
-            if meant or strict:
-                said = meant or f"it takes {', '.join(sorted(own))}"
+            near = did_you_mean(str(name), own, 0.8)
+            if near or strict:
+                said = f"did you mean {near}?" if near else f"it takes {', '.join(sorted(own))}"
                 faults.append(f"{_quoted(name)}: {task} has no such parameter; {said}")
     return faults
 
 
 def _quoted(name: str) -> str:
     return name if name.isprintable() else repr(name)
-
-
-def _did_you_mean(name: str, known: Any) -> str:
-    import difflib
-
-    near = difflib.get_close_matches(name.lower(), list(known), 1, 0.8)
-    return f"did you mean {near[0]}?" if near else ""
 
 
 def _json_if_text(value: Any) -> Any:
@@ -119,6 +112,10 @@ def _names(value: Any) -> Any:
     if value.lstrip().startswith("["):
         return _json_if_text(value)
     return [name.strip() for name in value.split(",")]
+
+
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
 
 
 def _sort(value: Any) -> Any:
@@ -166,7 +163,12 @@ def _check_url(value: str) -> None:
         raise ValueError("expected a URL that starts with http:// or https://")
 
 
-_CONVERT: dict[str, Callable[[Any], Any]] = {"filters": _json_if_text, "fields": _names, "sort": _sort}
+_CONVERT: dict[str, Callable[[Any], Any]] = {
+    "filters": _json_if_text,
+    "fields": _names,
+    "sort": _sort,
+    "format": _lower,
+}
 _CHECK: dict[str, Callable[[Any], None]] = {
     "resource_id": _check_text,
     "dataset_id": _check_text,

@@ -1,11 +1,13 @@
 """`ckanpackager clean`: remove what is no longer needed.  Safe beside running workers."""
 
+import os
+import shutil
 import tempfile
 from pathlib import Path
 
-from ckanpackager import durable_files
 from ckanpackager.archives.store import Store
 from ckanpackager.config.settings import Settings
+from ckanpackager.errors import TemporaryFailure
 from ckanpackager.spool.queue import Spool
 
 DAY = 86400
@@ -23,5 +25,26 @@ def clean(spool: Spool, store: Store, settings: Settings, now: float) -> dict[st
         "failed jobs": spool.remove_older("failed", now - settings.spool.keep_failed * DAY),
         "temporary files": spool.remove_older("tmp", now - ORPHANED)
         + store.remove_orphans()
-        + durable_files.remove_abandoned_scratch(Path(settings.archives.temp_directory or tempfile.gettempdir()), now),
+        + _remove_scratch(store, Path(settings.archives.temp_directory or tempfile.gettempdir()), now - DAY),
     }
+
+
+def _remove_scratch(store: Store, directory: Path, before: float) -> int:
+    """Directories of files for zip_command, whose worker died.
+
+    Other users share the system's temporary directory: their directories stay, and young ones, which may be another
+    store's.
+    """
+    removed = 0
+    for path in directory.glob("ckanpackager-*.zip.part-*"):
+        try:
+            newest = max(inner.lstat().st_mtime for inner in (path, *path.glob("*")))
+            own = path.lstat().st_uid == os.geteuid()
+            if own and newest < before and not store.is_building(path.name.removeprefix("ckanpackager-")):
+                shutil.rmtree(path)
+                removed += 1
+        except FileNotFoundError:
+            continue  # its worker, or another `clean`, was faster
+        except OSError as error:
+            raise TemporaryFailure(f"temporary directory {path}: {error.strerror}") from error
+    return removed
