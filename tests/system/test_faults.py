@@ -32,6 +32,7 @@ from support.zip_command import ZIP_COMMAND
 from ckanpackager.demo.ckan_api import CkanApi, Handler
 from ckanpackager.errors import TemporaryFailure
 from ckanpackager.jobs.job import Job
+from ckanpackager.spool.alerts import Alerts
 from ckanpackager.spool.claim import MAX_CLOCK_SKEW
 from ckanpackager.spool.queue import Spool
 from ckanpackager.worker.pipeline import run_job
@@ -620,6 +621,7 @@ def test_after_the_clock_jumped_far_back_no_job_waits_for_it_to_come_round_again
             clock=clock,
             tell=lambda *_: None,
             stop=Stop(),
+            alerts=Alerts(workspace.spool.files),
         )
         assert run_job(claim, context)
     assert workspace.find(id)[0] == "done"
