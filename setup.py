@@ -28,7 +28,7 @@ setup(
         "requests>=2.32.4",
         "sqlalchemy>=2.0.40",
         "tabulate>=0.9.0",
-        "urllib3>=2.2.2",
+        "urllib3>=2.6.3",
         "waitress>=3.0.1",
     ],
     extras_require={

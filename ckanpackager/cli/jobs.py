@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 import click
+import msgspec
 
 from ckanpackager.cli import remote
 from ckanpackager.cli.context import CliContext
@@ -50,28 +51,45 @@ def queue(context: CliContext, /, given: remote.Options, task: str, words: tuple
 
 @click.command()
 @click.argument("jobs", metavar="JOB...", nargs=-1)
-@click.option("--all", "every", is_flag=True, help="All failed jobs.")
+@click.option("--all", "every", is_flag=True, help="All failed jobs, but for those that need an API key.")
+@click.option("--key", metavar="KEY", help="API key for the jobs; their own was removed when they ended.")
 @click.pass_obj
-def retry(context: CliContext, jobs: tuple[str, ...], every: bool) -> None:
+def retry(context: CliContext, jobs: tuple[str, ...], every: bool, key: str | None) -> None:
     """Put failed jobs back into their queue.
 
     \b
     ckanpackager retry --all
+    ckanpackager retry 20261124T025758123456-5d41402abc4b2a76b9719d911017c592 --key KEY
     """
     if bool(jobs) == every:
         raise click.UsageError("name the jobs, or give --all")
-    ids = jobs or [job.id for job in context.spool.jobs("failed")]
+    if every and key is not None:
+        raise click.UsageError("--key is for jobs that are named, not for --all")
     failed = False
-    for id in ids:
-        claim = context.spool.claim(id, "failed")
-        if claim is None:
+    for id in jobs or [job.id for job in context.spool.jobs("failed")]:
+        try:
+            queue = _retry_one(context.spool, id, key)
+        except TemporaryFailure as error:
             failed = True
-            click.echo(f"ckanpackager: {id}: {_why_not(context.spool, id, 'failed')}", err=True)
-            continue
-        claim.release(time.time(), failure=None, finished_at=None, attempts_before_retry=len(claim.job.attempts))
-        if not context.quiet:
-            click.echo(f"{id}: waiting in {claim.job.queue}")
+            click.echo(f"ckanpackager: {id}: {error}", err=True)
+        else:
+            if not context.quiet:
+                click.echo(f"{id}: waiting in {queue}")
     sys.exit(1 if failed else 0)
+
+
+def _retry_one(spool: Spool, id: str, key: str | None) -> str:
+    """Put a failed job back into its queue, which is returned.  Raises TemporaryFailure."""
+    found = spool.find(id)
+    if found and found[0] == "failed" and found[1].key_removed and key is None:
+        raise TemporaryFailure("its API key was removed when it ended; retry it with --key KEY")
+    if (claim := spool.claim(id, "failed")) is None:
+        raise TemporaryFailure(_why_not(spool, id, "failed"))
+    changes: dict[str, Any] = {"attempts_before_retry": len(claim.job.attempts), "failure": None, "finished_at": None}
+    if key is not None:
+        changes |= {"request": msgspec.structs.replace(claim.job.request, key=key), "key_removed": False}
+    claim.release(time.time(), **changes)
+    return claim.job.queue
 
 
 @click.command()

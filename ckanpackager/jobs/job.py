@@ -1,6 +1,6 @@
 """A job: a request, and what has become of it so far.  Pure: no files, no clock, no network."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
@@ -48,11 +48,19 @@ class Job(Struct, frozen=True, kw_only=True, omit_defaults=True):
     archive: Archive | None = None
     failure: str | None = None
     cancelled: bool = False
+    key_removed: bool = False  # the request had an API key, which is kept no longer than the job is open
     link_mailed_at: float | None = None
     failure_mailed_at: float | None = None
     request_counted_at: float | None = None
     error_counted_at: float | None = None
     finished_at: float | None = None
+
+    @property
+    def without_key(self) -> dict[str, Any]:
+        """What changes in the job so that its file no longer holds the API key."""
+        if self.request.key is None:
+            return {}
+        return {"request": msgspec.structs.replace(self.request, key=None), "key_removed": True}
 
     @property
     def recent_attempts(self) -> tuple[Attempt, ...]:

@@ -42,7 +42,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "worker": PURE
     | {"config", "spool", "status", "statistics", "archives", "mail", "packagers", "http_client", "hosts"},
     "maintenance": PURE
-    | {"config", "spool", "status", "statistics", "archives", "mail", "ckan", "darwin_core", "http_client"},
+    | {"hosts", "config", "spool", "status", "statistics", "archives", "mail", "ckan", "darwin_core", "http_client"},
     "demo": {"errors"},
     "cli": PURE
     | {
