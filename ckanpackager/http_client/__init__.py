@@ -1,5 +1,5 @@
 """HTTP to CKAN and to the hosts of files: every wait and every body is bounded, every address is checked."""
 
-from ckanpackager.http_client.client import OK, Client, Refused
+from ckanpackager.http_client.client import LONGEST_WAIT, OK, TRIES, Client, Refused, Unavailable
 
-__all__ = ["OK", "Client", "Refused"]
+__all__ = ["LONGEST_WAIT", "OK", "TRIES", "Client", "Refused", "Unavailable"]

@@ -46,6 +46,14 @@ class Refused(PermanentFailure):
         self.status = status
 
 
+class Unavailable(TemporaryFailure):
+    """The site cannot do it now: a response with this HTTP `status`."""
+
+    def __init__(self, message: str, status: int, retry_after: float | None) -> None:
+        super().__init__(message, retry_after)
+        self.status = status
+
+
 class Client:
     """Sends requests to one site, and for files.
 
@@ -222,7 +230,7 @@ class Client:
         said = f"{without_secrets(response.url)} answered {status} {one_line(response.reason or '', 100)}".rstrip()
         said += f": {message}" if message else ""
         if status in _TEMPORARY or status >= 500:
-            raise TemporaryFailure(said, _retry_after(response.headers.get("Retry-After")))
+            raise Unavailable(said, status, _retry_after(response.headers.get("Retry-After")))
         if status in (401, 403) and self._withholds_key(response.url):
             said += f"; {self._why_withheld(response.url)}"
         raise Refused(said, status)

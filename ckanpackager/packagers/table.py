@@ -5,8 +5,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from ckanpackager import ckan
 from ckanpackager.archives.writer import Archive
+from ckanpackager.ckan import actions, datastore
+from ckanpackager.ckan.datastore import Search
+from ckanpackager.ckan.responses import Field
 from ckanpackager.errors import CkanpackagerError
 from ckanpackager.formats.registry import Format, Page, Table
 from ckanpackager.packagers.context import PackagingContext
@@ -17,7 +19,7 @@ class WrittenTable:
     """A table in the archive."""
 
     path: str
-    fields: list[ckan.Field]
+    fields: list[Field]
     rows: int
     notes: tuple[str, ...] = ()
 
@@ -32,37 +34,36 @@ def search(
     raw_records: bool = False,
     offset: int = 0,
     limit: int | None = None,
-) -> ckan.Search:
+) -> Search:
     """Ask CKAN for rows, rendered as the format and the archive can use them best."""
-    return ckan.search(
+    return datastore.search(
         context.client,
         api_url,
         dict(query),
         records_format=records_format,
         as_raw=raw_records,
-        text=archive.part or ckan.Blocks,
+        deflated=archive.deflated_buffer,
         offset=offset,
         limit=limit,
         page_size=context.ckan.page_size,
         page_requests=context.ckan.page_requests,
+        share=context.ckan.ckan_share,
     )
 
 
 def data_dictionary(
-    api_url: str, resource_id: str, fields: Sequence[ckan.Field], context: PackagingContext
+    api_url: str, resource_id: str, fields: Sequence[Field], context: PackagingContext
 ) -> list[dict[str, Any]]:
     """Fields with what the data dictionary says of them; not every site's `datastore_search` sends it."""
     info = {field.id: field.info for field in fields if field.info}
     if not info:
         with suppress(CkanpackagerError):  # the table is complete without it
-            answer = ckan.show(context.client, api_url, "datastore_info", resource_id)
+            answer = actions.show(context.client, api_url, "datastore_info", resource_id)
             info = {str(field.get("id")): field.get("info") for field in answer.get("fields") or ()}
     return [{"id": field.id, "type": field.type, "info": info.get(field.id)} for field in fields]
 
 
-def write_table(
-    archive: Archive, stem: str, format: Format, rows: ckan.Search, context: PackagingContext
-) -> WrittenTable:
+def write_table(archive: Archive, stem: str, format: Format, rows: Search, context: PackagingContext) -> WrittenTable:
     """Write the rows to a file in the archive, whose name is `stem` and the format's suffix."""
     path, count = f"{stem}{format.suffix}", 0
     names = [field.id for field in rows.fields]
@@ -70,15 +71,20 @@ def write_table(
     def pages() -> Iterator[Page]:
         nonlocal count
         for page in rows.pages:
-            records = page.records or ()
-            yield Page(page.text, records if format.raw_records else list(as_lists(records, names)))
+            if page.records is None:
+                yield Page(page.text)
+            elif format.raw_records:
+                yield Page(records=page.records)
+            else:
+                for batch in page.records.batches():
+                    yield Page(records=list(as_lists(batch, names)))
             count += page.rows
             context.tell(count, rows.total)
 
     with archive.open(path) as entry:
         table = Table(fields=rows.fields, pages=pages(), temp_directory=context.archives.temp_directory)
         notes = format.write(entry, table)
-    return WrittenTable(path, rows.fields, count, tuple(notes))
+    return WrittenTable(path, rows.fields, count, (*rows.notes, *notes))
 
 
 def as_lists(records: Sequence[Any], names: Sequence[str]) -> Iterator[Sequence[Any]]:
