@@ -43,7 +43,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "worker": PURE
     | {"config", "spool", "status", "statistics", "archives", "mail", "packagers", "http_client", "hosts"},
     "maintenance": PURE
-    | {"durable_files", "archives", "ckan", "config", "darwin_core", "http_client", "mail"}
+    | {"durable_files", "archives", "ckan", "config", "darwin_core", "hosts", "http_client", "mail"}
     | {"spool", "statistics", "status"},
     "demo": {"errors"},
     "cli": PURE
