@@ -11,7 +11,7 @@ from ckanpackager.archives.store import Store
 from ckanpackager.config.settings import Settings
 from ckanpackager.errors import TemporaryFailure
 from ckanpackager.http_client import Client
-from ckanpackager.jobs.job import Archive, Job
+from ckanpackager.jobs.job import Archive, Job, Kind
 from ckanpackager.jobs.request import cache_key
 from ckanpackager.mail import send
 from ckanpackager.mail.compose import compose
@@ -19,7 +19,6 @@ from ckanpackager.mail.placeholders import mail_placeholders
 from ckanpackager.packagers.context import PackagingContext, packager
 from ckanpackager.spool.alerts import Alerts
 from ckanpackager.status import expiry
-from ckanpackager.worker.retry import Kind
 from ckanpackager.worker.signals import Stop
 
 if TYPE_CHECKING:
