@@ -10,6 +10,8 @@ from ckanpackager.jobs.parameters import check, plain
 from ckanpackager.jobs.request import Queue, Request
 
 Moment = Annotated[float, Meta(ge=0, le=253_402_300_799)]  # seconds since 1970, to the end of the year 9999
+Kind = Literal["packaging", "mail", "statistics"]
+"""What a step is about: those of one kind fail together, and are retried for the same time."""
 Outcome = Literal["done", "retry", "failed", "unanswered", "died", "spool"]
 """How an attempt ended.
 
@@ -37,6 +39,7 @@ class Attempt(Struct, frozen=True, kw_only=True, omit_defaults=True):
     ended: Moment | None = None
     times: int = 1  # more: the last of so many failures of the same step
     step: str | None = None  # that failed
+    kind: Kind | None = None  # of that step
     outcome: Outcome | None = None
     error: str | None = None
 

@@ -133,7 +133,7 @@ def handle_failure(claim: Claim, context: WorkerContext, step: Step, error: Exce
         outcome: Outcome = "unanswered" if isinstance(error, Unanswered) else "retry"
         job = _with_failure(claim.job, context, step, outcome, message)
         chance = random.random()  # noqa: S311 - no secret
-        seconds = retry.delay(job, step.name, step.kind, error, settings, now=now, chance=chance)
+        seconds = retry.delay(job, step.kind, error, settings, now=now, chance=chance)
         if seconds is not None:
             log.info("job %s: %s failed, next attempt in %.0f s: %s", job.id, step.name, seconds, message)
             alerted = job.alerted or _tell_administrators(job, context, step, message)
@@ -150,7 +150,7 @@ def handle_failure(claim: Claim, context: WorkerContext, step: Step, error: Exce
 
 def _tell_administrators(job: Job, context: WorkerContext, step: Step, message: str) -> bool:
     """Log it once where a step has failed for long; whether it has."""
-    since = retry.failing_since(job, step.name)
+    since = retry.failing_since(job, step.kind)
     if since is None or context.clock() - since < retry.LONG:
         return False
     if context.alerts.is_new(step.kind):
@@ -167,6 +167,7 @@ def _with_failure(job: Job, context: WorkerContext, step: Step, outcome: Outcome
         worker=context.name,
         ended=context.clock(),
         step=step.name,
+        kind=step.kind,
         outcome=outcome,
         error=error,
     )

@@ -12,7 +12,7 @@ from ckanpackager.config.settings import Settings
 from ckanpackager.errors import TemporaryFailure
 from ckanpackager.hosts import HostPolicy
 from ckanpackager.http_client import Client
-from ckanpackager.jobs.job import Archive, Job
+from ckanpackager.jobs.job import Archive, Job, Kind
 from ckanpackager.jobs.request import cache_key
 from ckanpackager.mail import send
 from ckanpackager.mail.compose import compose
@@ -20,7 +20,6 @@ from ckanpackager.mail.placeholders import mail_placeholders
 from ckanpackager.packagers.context import PackagingContext, packager
 from ckanpackager.spool.alerts import Alerts
 from ckanpackager.status import expiry
-from ckanpackager.worker.retry import Kind
 from ckanpackager.worker.signals import Stop
 
 if TYPE_CHECKING:
