@@ -12,6 +12,7 @@ from ckanpackager.archives.writer import Archive
 from ckanpackager.ckan import actions
 from ckanpackager.errors import CkanpackagerError, PermanentFailure, TemporaryFailure
 from ckanpackager.formats.registry import FORMATS, without_suffix
+from ckanpackager.hosts import without_secrets
 from ckanpackager.jobs.request import PackageDataset
 from ckanpackager.metadata import datapackage
 from ckanpackager.packagers.context import PackagingContext, Result
@@ -35,7 +36,7 @@ def package(request: PackageDataset, archive: Archive, context: PackagingContext
     if not packing.described:
         raise packing.worst(f"dataset {request.dataset_id}: it has no resources")
     name = str(dataset.get("name") or request.dataset_id)
-    page = f"{request.api_url.partition('/api/')[0]}/dataset/{quote(name)}"
+    page = f"{without_secrets(request.api_url).partition('/api/')[0]}/dataset/{quote(name)}"
     with archive.open(datapackage.FILE) as entry:
         entry.write(
             datapackage.package(

@@ -4,6 +4,7 @@ from urllib.parse import quote
 
 from ckanpackager.archives.writer import Archive
 from ckanpackager.formats.registry import FORMATS
+from ckanpackager.hosts import without_secrets
 from ckanpackager.jobs.request import PackageDatastore, PackageDwcArchive
 from ckanpackager.metadata import datapackage
 from ckanpackager.packagers.context import PackagingContext, Result
@@ -48,5 +49,5 @@ def _described(request: PackageDatastore, written: WrittenTable, context: Packag
         rows=written.rows,
         fields=data_dictionary(request.api_url, id, written.fields, context),
     )
-    source = f"{request.api_url}?resource_id={quote(id)}"
+    source = f"{without_secrets(request.api_url)}?resource_id={quote(id)}"
     return datapackage.package(name=id, title=id, resources=[table], sources=[source])
