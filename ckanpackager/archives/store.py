@@ -103,9 +103,9 @@ class Store:
             durable_files.rename(part, self.directory / name)
         return archive
 
-    def clear(self) -> int:
-        """Remove all archives; how many."""
-        return self._remove(self._names())
+    def clear(self, in_use: Collection[str] = ()) -> int:
+        """Remove all archives but those in use; how many."""
+        return self._remove([name for name in self._names() if name not in in_use])
 
     def expire(self, before: float, in_use: Collection[str]) -> int:
         """Remove the archives published before a time, but for those in use; how many."""
@@ -140,8 +140,9 @@ class Store:
         if descriptor is None:
             return 0
         try:
-            path.unlink(missing_ok=True)
-            lock.unlink(missing_ok=True)
+            if path != lock:
+                path.unlink(missing_ok=True)
+            lock.unlink(missing_ok=True)  # last and once: another process may lock a new file of that name at once
         finally:
             os.close(descriptor)
         return path.suffix == ".part"

@@ -10,12 +10,14 @@ import msgspec
 from ckanpackager.cli import remote
 from ckanpackager.cli.context import CliContext
 from ckanpackager.cli.progress import Progress
-from ckanpackager.errors import TemporaryFailure
+from ckanpackager.errors import BadRequest, TemporaryFailure, one_line
 from ckanpackager.hosts import check_host
 from ckanpackager.jobs.job import Job
 from ckanpackager.jobs.parameters import parameters_from_words, request_from
-from ckanpackager.jobs.request import TASKS
+from ckanpackager.jobs.request import TASKS, Queue
 from ckanpackager.spool.queue import Spool
+
+CANCELLED = "the request was cancelled by the administrators"
 
 
 @click.command()
@@ -66,29 +68,38 @@ def retry(context: CliContext, jobs: tuple[str, ...], every: bool, key: str | No
     if every and key is not None:
         raise click.UsageError("--key is for jobs that are named, not for --all")
     failed = False
-    for id in jobs or [job.id for job in context.spool.jobs("failed")]:
+    for id in jobs or context.spool.ids("failed"):
         try:
-            queue = _retry_one(context.spool, id, key)
-        except TemporaryFailure as error:
+            queue = _retry(context.spool, id, key)
+        except (BadRequest, TemporaryFailure) as error:
             failed = True
-            click.echo(f"ckanpackager: {id}: {error}", err=True)
-        else:
-            if not context.quiet:
-                click.echo(f"{id}: waiting in {queue}")
+            click.echo(f"ckanpackager: {one_line(error)}", err=True)
+            continue
+        if not context.quiet:
+            click.echo(f"{id}: waiting in {queue}")
     sys.exit(1 if failed else 0)
 
 
-def _retry_one(spool: Spool, id: str, key: str | None) -> str:
-    """Put a failed job back into its queue, which is returned.  Raises TemporaryFailure."""
+def _retry(spool: Spool, id: str, key: str | None) -> Queue:
+    """Return a failed job to its queue as if it had just come; if it fails again, its requester is told again."""
     found = spool.find(id)
     if found and found[0] == "failed" and found[1].key_removed and key is None:
-        raise TemporaryFailure("its API key was removed when it ended; retry it with --key KEY")
+        raise TemporaryFailure(f"{id}: its API key was removed when it ended; retry it with --key KEY")
     if (claim := spool.claim(id, "failed")) is None:
-        raise TemporaryFailure(_why_not(spool, id, "failed"))
-    changes: dict[str, Any] = {"attempts_before_retry": len(claim.job.attempts), "failure": None, "finished_at": None}
-    if key is not None:
-        changes |= {"request": msgspec.structs.replace(claim.job.request, key=key), "key_removed": False}
-    claim.release(time.time(), **changes)
+        raise TemporaryFailure(f"{id}: {_why_not(spool, id, 'failed')}")
+    request = claim.job.request
+    claim.release(
+        time.time(),
+        request=request if key is None else msgspec.structs.replace(request, key=key),
+        key_removed=False,
+        attempts_before_retry=len(claim.job.attempts),
+        failure=None,
+        public_failure=None,
+        failure_mailed_at=None,
+        error_counted_at=None,
+        finished_at=None,
+        alerted=False,
+    )
     return claim.job.queue
 
 
@@ -103,12 +114,18 @@ def cancel(context: CliContext, job: str) -> None:
     """
     for folder in ("fast", "slow"):
         if claim := context.spool.claim(job, folder):
-            if claim.job.link_mailed_at:
+            if claim.job.link_may_be_mailed:
                 claim.move(folder)
                 claim.close()
-                raise TemporaryFailure(f"{job}: it is too late: its link is mailed, and only statistics are missing")
-            failure = claim.job.failure or "the request was cancelled by the administrators"
-            claim.release(time.time(), cancelled=True, failure=failure)
+                why = (
+                    "is mailed, and only statistics are missing"
+                    if claim.job.link_mailed_at
+                    else "may be mailed already"
+                )
+                raise TemporaryFailure(f"{job}: it is too late: its link {why}")
+            failure = claim.job.failure or CANCELLED
+            public = claim.job.public_failure or CANCELLED
+            claim.release(time.time(), cancelled=True, failure=failure, public_failure=public)
             if not context.quiet:
                 click.echo(f"{job}: cancelled; the next `ckanpackager process` tells its requester")
             return

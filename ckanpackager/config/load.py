@@ -31,6 +31,7 @@ _SQLITE_MEMORY = re.compile(r"sqlite(\+\w+)?://(/(:memory:)?)?(\?.*)?")
 _ODD = re.compile(r"[\s?#{}]")
 _URL = "expected a URL that starts with https:// or http://, without ?, # and placeholders"
 
+DAY = 86400  # seconds
 _Faults = Iterator[tuple[tuple[str, ...], str]]
 
 
@@ -81,6 +82,9 @@ def cross_checks(settings: Settings) -> _Faults:
     first, last = settings.spool.retry_delay, settings.spool.retry_delay_max
     if first > last:
         yield ("retry_delay", "retry_delay_max"), f"{first:g} is greater than retry_delay_max, {last:g}"
+    if settings.archives.cache_time > settings.archives.keep_archives * DAY:
+        words = "longer than keep_archives, so that links to archives that are removed already would be sent"
+        yield ("cache_time", "keep_archives"), words
     for key in ("allowed_hosts", "ckan_hosts"):
         for host in getattr(settings.ckan, key) or ():
             if _is_host(host):
