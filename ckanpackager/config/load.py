@@ -17,14 +17,14 @@ from ckanpackager.config import templates
 from ckanpackager.config.settings import Mail, Settings, keys, trait, with_trait
 from ckanpackager.config.yaml_reader import Fault, errors_in, quoted, read
 from ckanpackager.errors import ConfigError
+from ckanpackager.jobs import email_address
 
 SYSTEM_FILE = Path("/etc/ckanpackager/ckanpackager.yaml")
 
 PUBLISHED_SECRETS = frozenset({trait(keys()["secret"], "example"), "8ba6d280d4ce9a416e9b604f3f0ebb"})
 """Secrets that are public, here and in the README of the original: the receiver refuses them."""
 
-_ADDRESS = r"[^\s<>()@,:;\"{}]+@[^\s<>()@,:;\"{}]+"
-_MAILBOX = re.compile(rf'{_ADDRESS}|("[^"\r\n{{}}]*" *|[^"<>@,:;\r\n{{}}]*)<{_ADDRESS}>')
+_MAILBOX = re.compile(r'(?P<bare>[^<>{}]+)|("[^"\r\n{}]*" *|[^"<>@,:;\r\n{}]*)<(?P<address>[^<>{}]+)>')
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[\w.-]+)(:[0-9]{1,5})?")
 _SQLITE_FILE = re.compile(r"(sqlite(?:\+\w+)?:///)(?!/|file:)([^?]+)")
 _SQLITE_MEMORY = re.compile(r"sqlite(\+\w+)?://(/(:memory:)?)?(\?.*)?")
@@ -115,7 +115,7 @@ def _mail_checks(mail: Mail) -> _Faults:
             )
     if not _is_url(mail.download_url):
         yield ("download_url",), _URL
-    if not _MAILBOX.fullmatch(mail.email_from):
+    if not _is_mailbox(mail.email_from):
         yield ("email_from",), "expected one address, without placeholders, as in: Data portal <data@example.org>"
     if bool(mail.smtp_login) != bool(mail.smtp_password):
         there, missing = ("smtp_login", "smtp_password") if mail.smtp_login else ("smtp_password", "smtp_login")
@@ -132,6 +132,14 @@ def _command_checks(command: str) -> Iterator[str]:
         shlex.split(command)
     except ValueError:
         yield "a quote is not closed, or the last backslash stands before nothing"
+
+
+def _is_mailbox(text: str) -> bool:
+    found = _MAILBOX.fullmatch(text)
+    try:
+        return found is not None and bool(email_address.parse(found["bare"] or found["address"]))
+    except ValueError:
+        return False
 
 
 def _is_host(entry: str) -> bool:

@@ -4,6 +4,7 @@ from urllib.parse import quote
 
 from ckanpackager.archives.writer import Archive
 from ckanpackager.formats.registry import FORMATS
+from ckanpackager.hosts import without_secrets
 from ckanpackager.jobs.request import DatastoreRequest, PackageDatastore
 from ckanpackager.metadata.contents import Contents
 from ckanpackager.packagers import description
@@ -54,7 +55,7 @@ def contents_of(
         resource=about.resource,
         problem=about.problem,
         fetched=description.now(context),
-        sources=[*pages, f"{request.api_url}?resource_id={quote(request.resource_id)}"],
+        sources=[*pages, f"{without_secrets(request.api_url)}?resource_id={quote(request.resource_id)}"],
         query=query,
         doi=request.doi or "",
         **known,  # type: ignore[arg-type]

@@ -166,7 +166,7 @@ def test_no_value_can_begin_a_line_of_the_text(breaks: str) -> None:
     ],
 )
 def test_what_is_not_exactly_one_address_gets_no_mail(recipient: str) -> None:
-    with pytest.raises(PermanentFailure, match="no e-mail address"):
+    with pytest.raises(PermanentFailure, match="is no e-mail address"):
         mail(recipient=recipient)
 
 
@@ -371,7 +371,7 @@ def test_an_address_that_needs_utf8_is_sent_to_a_server_that_takes_it() -> None:
 
 
 def test_an_address_that_needs_utf8_is_refused_where_the_server_does_not_take_it() -> None:
-    with running(Server()) as server, pytest.raises(PermanentFailure, match=r"SMTPUTF8.*andr\xe9@example\.org"):
+    with running(Server()) as server, pytest.raises(PermanentFailure, match=r"SMTPUTF8"):
         send(mail(recipient="andr\xe9@example.org"), to(server))
 
 

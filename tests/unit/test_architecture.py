@@ -25,20 +25,21 @@ MAY_IMPORT: dict[str, set[str]] = {
     "jobs": {"errors", "formats"},
     "durable_files": {"errors"},
     "names": set(),
-    "config": {"errors"},
+    "config": PURE,
     "hosts": {"errors"},
     "logs": {"errors"},
     "http_client": {"errors", "hosts"},
     "spool": PURE | {"durable_files"},
     "status": PURE | {"config", "spool"},
     "statistics": {"errors", "config", "durable_files"},
-    "ckan": {"errors", "http_client", "formats"},
+    "ckan": {"errors", "http_client", "hosts", "formats"},
     "formats": {"errors"},
     "metadata": {"errors", "formats", "names"},
     "darwin_core": {"errors", "config", "formats", "names"},
     "archives": PURE | {"config", "formats", "durable_files"},
     "mail": PURE | {"config", "durable_files", "status"},
-    "packagers": PURE | {"config", "http_client", "ckan", "formats", "metadata", "darwin_core", "archives", "names"},
+    "packagers": PURE
+    | {"config", "http_client", "hosts", "ckan", "formats", "metadata", "darwin_core", "archives", "names"},
     "receiver": PURE | {"config", "hosts", "spool", "status", "statistics", "archives", "logs"},
     "worker": PURE
     | {"config", "spool", "status", "statistics", "archives", "mail", "packagers", "http_client", "hosts"},
@@ -64,7 +65,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 MAY_USE: dict[str, set[str]] = {
     "errors": set(),
-    "jobs": {"msgspec"},
+    "jobs": {"msgspec", "idna"},
     "config": {"msgspec", "yaml"},
     "spool": {"msgspec", "filelock"},
     "darwin_core": {"msgspec", "names"},
