@@ -26,3 +26,21 @@ def test_the_changelog_begins_with_this_version() -> None:
 
     found = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert found and found[1] == ckanpackager.__version__
+
+
+def test_the_files_that_contributing_names_exist() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    words = {first or second for first, second in re.findall(r"`([\w./-]+)`|\]\(([\w./-]+)\)", text)}
+    paths = {word for word in words if re.search(r"/|\.(py|md|toml|txt|yaml|example)$", word)}
+    made = {"ckanpackager.yaml", "dist/", "mail/new/", "claimed/", "ckanpackager/a/b.py", "tests/unit/a/test_b.py"}
+    assert len(paths) > 25
+    assert {path for path in paths - made if not (ROOT / path).exists()} == set()
+
+
+def test_the_names_that_contributing_promises_are_in_their_files() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    promised = re.findall(r"`(ckanpackager/[\w/]+\.py|tests/[\w/]+\.py)`: [^`\n]*`(\w+)[`(]", text)
+    promised += [("ckanpackager/jobs/request.py", "TASKS"), ("ckanpackager/receiver/handlers.py", "HANDLERS")]
+    assert len(promised) > 5
+    for path, name in promised:
+        assert re.search(rf"\b{name}\b", (ROOT / path).read_text()), f"{path} has no {name}"
