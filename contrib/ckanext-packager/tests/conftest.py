@@ -4,6 +4,7 @@ import html
 import json
 import re
 import threading
+import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import ckan.plugins.toolkit as tk
@@ -84,7 +85,14 @@ def action(called, user="", /, **data):
 
 
 def trusted(called, /, **data):
-    return tk.get_action(called)({"ignore_auth": True, "user": factories.Sysadmin()["name"]}, data)
+    site = tk.get_action("get_site_user")({"ignore_auth": True}, {})["name"]
+    return tk.get_action(called)({"ignore_auth": True, "user": site}, data)
+
+
+def make_user(**data):
+    """A user whose name and address are nobody else's; those that the factory invents may be taken."""
+    name = f"user-{uuid.uuid4()}"
+    return factories.User(name=name, email=f"{name}@ckan.example.com", **data)
 
 
 def make_table(package_id, name="Specimens"):
@@ -98,7 +106,7 @@ def make_table(package_id, name="Specimens"):
 @pytest.fixture
 def organization():
     """With `member`, who may read what is private in it, `editor` and `admin`."""
-    people = {role: factories.User() for role in ("member", "editor", "admin")}
+    people = {role: make_user() for role in ("member", "editor", "admin")}
     users = [{"name": user["name"], "capacity": role} for role, user in people.items()]
     return {**factories.Organization(users=users), **people}
 
@@ -125,9 +133,12 @@ def client(app):
     return Client(app)
 
 
+PEER = {"REMOTE_ADDR": "127.0.0.1"}
+
+
 class Client:
     def __init__(self, app):
-        self.app = app
+        self.browser = app.test_client()
         self.headers = {}
 
     def log_in(self, user):
@@ -136,11 +147,14 @@ class Client:
         return self
 
     def get(self, url, status=200, **options):
-        return Page(self.app.get(url, headers=self.headers, status=status, follow_redirects=False, **options))
+        return Page(self.browser.get(url, headers=self.headers, environ_overrides=PEER, status=status, follow_redirects=False, **options))
 
     def post(self, url, data, status=200, headers=None):
         headers = {**self.headers, **(headers or {})}
-        return Page(self.app.post(url, data=data, headers=headers, status=status, follow_redirects=False))
+        return Page(self._post(url, data=data, headers=headers, status=status))
+
+    def _post(self, url, **options):
+        return self.browser.post(url, environ_overrides=PEER, follow_redirects=False, **options)
 
 
 class Page:

@@ -4,9 +4,9 @@ import pytest
 from ckan.plugins import toolkit as tk
 from ckan.tests import factories
 
-from .conftest import JOB, SECRET, action, make_table, trusted
+from .conftest import JOB, SECRET, action, make_table, make_user, trusted
 
-pytestmark = pytest.mark.usefixtures("with_plugins", "with_request_context")
+pytestmark = pytest.mark.usefixtures("with_plugins")
 
 
 def errors_of(*arguments, **data):
@@ -83,7 +83,7 @@ def test_the_packager_is_told_the_address_that_it_can_reach(packager, dataset):
 
 
 def test_a_user_need_not_give_their_address(packager, table):
-    user = factories.User()
+    user = make_user()
     action("packager_request", user["name"], resource_id=table["id"])
     email = trusted("user_show", id=user["id"])["email"]
     assert packager.requests()[0][1]["email"] == email
@@ -125,7 +125,7 @@ def test_a_resource_without_rows_and_file_cannot_be_requested(packager, dataset)
 def test_anonymous_requests_can_be_switched_off(packager, table):
     with pytest.raises(tk.NotAuthorized):
         action("packager_request", resource_id=table["id"], email="a@example.org")
-    action("packager_request", factories.User()["name"], resource_id=table["id"])
+    action("packager_request", make_user()["name"], resource_id=table["id"])
     assert len(packager.requests()) == 1
 
 
@@ -139,7 +139,7 @@ class TestPrivateData:
 
     @pytest.mark.ckan_config("ckanext.packager.api_token", "the-readers-token")
     def test_others_get_nothing(self, packager, private_table):
-        for user in ("", factories.User()["name"]):
+        for user in ("", make_user()["name"]):
             with pytest.raises(tk.NotAuthorized):
                 action("packager_request", user, resource_id=private_table["id"], email="a@example.org")
             with pytest.raises(tk.NotAuthorized):
@@ -230,8 +230,8 @@ class TestStatus:
 
     def test_the_service_is_for_sysadmins(self, packager):
         with pytest.raises(tk.NotAuthorized):
-            action("packager_status", factories.User()["name"])
-        assert action("packager_status", factories.Sysadmin()["name"])["processed_requests"] == 7
+            action("packager_status", make_user()["name"])
+        assert action("packager_status", make_user(sysadmin=True)["name"])["processed_requests"] == 7
 
     def test_it_can_be_read_by_get(self, packager, app):
         packager.answer("/status", state="waiting", position=2)
