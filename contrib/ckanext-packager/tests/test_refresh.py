@@ -85,8 +85,8 @@ def test_what_is_rolled_back_is_not_told(packager, dataset):
     assert waiting() == []
 
 
-@pytest.mark.ckan_config("ckanext.packager.refresh", False)
-def test_it_is_off_unless_it_is_asked_for(packager, dataset):
+def test_it_is_off_unless_it_is_asked_for(packager, dataset, ckan_config, monkeypatch):
+    monkeypatch.setitem(ckan_config, "ckanext.packager.refresh", False)
     clear()
     trusted("package_patch", id=dataset["id"], title="Another title")
     assert waiting() == []

@@ -41,6 +41,12 @@ def test_the_rows_that_are_selected_are_requested(packager, table):
     ]
 
 
+def test_a_search_that_is_not_plain_stays_so(packager, table):
+    search = {"q": {"Country": "Ken:*"}, "plain": False, "language": "simple"}
+    action("packager_request", resource_id=table["id"], email="someone@example.org", **search)
+    assert {name: packager.requests()[0][1][name] for name in search} == search
+
+
 def test_a_file_is_requested_with_the_api_url_beside_it(packager, dataset):
     resource = factories.Resource(package_id=dataset["id"], url="https://elsewhere.example.org/a.csv")
     action("packager_request", resource_id=resource["id"], email="someone@example.org", filters={"a": "b"})

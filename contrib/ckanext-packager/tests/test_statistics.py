@@ -61,7 +61,7 @@ def test_the_sysadmins_page_has_the_table_and_the_charts(packager, client, count
     packager.answer("/statistics/domains", svg=SVG.decode())
     packager.answer("/statistics/formats", body=SVG)
     page = client.log_in(make_user(sysadmin=True)).get("/ckan-admin/downloads")
-    assert "17 downloads by 6 people; 1 request failed" in page.words
+    assert "17 downloads, 6 people, 1 failed request" in page.words
     assert "Other table Others 9 2 1" in page.words
     assert "Everything Made-up specimens 2 1 0" in page.words
     assert "gone Not known any more 1 1 0" in page.words

@@ -95,8 +95,8 @@ def words(error: PackagerError) -> str:
 
 
 def _validated(context: dict[str, Any], data_dict: dict[str, Any]) -> dict[str, Any]:
-    given = dict(data_dict)
-    if "email" not in given and context.get("user") and (user := model.User.get(context["user"])):
+    given = {name: value for name, value in data_dict.items() if value not in ("", None)}  # False says something
+    if "email" not in data_dict and context.get("user") and (user := model.User.get(context["user"])):
         given["email"] = user.email
     data, errors = tk.navl_validate(given, schema.request(), context)
     if bool(data.get("resource_id")) == bool(data.get("dataset_id")):

@@ -9,9 +9,9 @@ import ckan.plugins.toolkit as tk
 
 
 def request() -> dict[str, Any]:
-    """`packager_request`: a resource or a dataset, who gets the link, and which rows."""
+    """`packager_request`: a resource or a dataset, who gets the link, and which rows.  Empty values are left out before."""
     valid = tk.get_validator
-    optional = [valid("ignore_missing"), valid("ignore_empty")]
+    optional = [valid("ignore_missing")]
     return {
         "resource_id": [*optional, valid("unicode_safe")],
         "dataset_id": [*optional, valid("unicode_safe")],
