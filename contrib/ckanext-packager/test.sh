@@ -24,7 +24,7 @@ if [ ! -e "$venv/ok" ]; then
     sh "$root/contrib/venv.sh" python3 "$venv"
     "$venv/bin/pip" install -q --disable-pip-version-check "setuptools<80" wheel
     "$venv/bin/pip" install -q --disable-pip-version-check "ckan[requirements]==$version" \
-        pytest pytest-factoryboy factory-boy Faker playwright aiosmtpd
+        pytest pytest-factoryboy factory-boy Faker playwright axe-playwright-python aiosmtpd
     touch "$venv/ok"
 fi
 "$venv/bin/pip" install -q --disable-pip-version-check --no-deps --force-reinstall "$here"

@@ -91,7 +91,8 @@
     return {
       initialize: function () {
         const link = this.el[0]
-        const closeLabel = this._('Close')
+        const closeLabel = link.dataset.moduleClose
+        link.setAttribute('aria-haspopup', 'dialog')
         link.addEventListener('click', async function (event) {
           if (event.ctrlKey || event.metaKey || event.shiftKey || event.button !== 0) { return }
           event.preventDefault()
@@ -129,7 +130,7 @@
             const page = new DOMParser().parseFromString(await html(url), 'text/html')
             const fresh = page.querySelector('.packager-job')
             box.dataset.moduleFinal = fresh.dataset.moduleFinal
-            for (const part of ['.packager-state', '.packager-links']) {
+            for (const part of ['.packager-state', '.packager-links', '.packager-hint']) {
               const old = box.querySelector(part)
               const now = fresh.querySelector(part)
               if (old.innerHTML !== now.innerHTML) { old.innerHTML = now.innerHTML }
