@@ -11,10 +11,10 @@ import time
 from decimal import Decimal
 from typing import Any
 
-from ckanpackager.ckan.pages import Number
-from ckanpackager.darwin_core import compile_plan, lines
+from ckanpackager.config.settings import DarwinCore
+from ckanpackager.darwin_core import compile_plan, encode_records
 from ckanpackager.demo import sample
-from ckanpackager.settings import DarwinCore
+from ckanpackager.formats.json_values import Number
 
 RUNS = 5
 MEDIA = {
@@ -27,11 +27,15 @@ def main(count: int) -> None:
     names = [field["id"] for field in sample.FIELDS]
     records = [[arrived(value) for value in row] for row in sample.rows(count)]
     terms = [
-        place
-        for place, name in enumerate(names)
+        workspace
+        for workspace, name in enumerate(names)
         if name not in ("Associated Media", "Cabinet", "Drawer", "Image Checked")
     ]
-    measure("terms only", [names[place] for place in terms], [[row[place] for place in terms] for row in records])
+    measure(
+        "terms only",
+        [names[workspace] for workspace in terms],
+        [[row[workspace] for workspace in terms] for row in records],
+    )
     measure("with JSON and media", names, records)
 
 
@@ -40,7 +44,7 @@ def measure(what: str, names: list[str], records: list[list[Any]]) -> None:
     times = []
     for _ in range(RUNS):
         began = time.process_time()
-        size = sum(len(content) for _, content in lines(plan, records))
+        size = sum(len(content) for _, content in encode_records(plan, records))
         times.append(time.process_time() - began)
     seconds = sorted(times)[RUNS // 2]
     print(f"{what}: {len(names)} fields, {len(records) / seconds:,.0f} rows/s, {size / seconds / 1e6:.0f} MB/s")

@@ -4,7 +4,7 @@
 
 Eight workers loop over one spool; one of them is killed (SIGKILL) every few hundredths of a second and replaced by a
 fork.  Served are all jobs that were accepted; a mail may come twice only if the kill hit the moment between the mail
-server's answer and the note of it, and such mails carry the same Message-ID.
+server's answer and its record, and such mails carry the same Message-ID.
 """
 
 import asyncio
@@ -21,13 +21,14 @@ from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 from typing import Any
 
-from ckanpackager import cli, config
+from ckanpackager.cli.main import main as ckanpackager_main
+from ckanpackager.config.load import load_settings
 from ckanpackager.demo import sample
 from ckanpackager.demo.ckan_api import CkanApi, Resource
-from ckanpackager.job import Job
-from ckanpackager.request import request_from
-from ckanpackager.spool import Spool
-from ckanpackager.stats import open_ledger
+from ckanpackager.jobs.job import Job
+from ckanpackager.jobs.parameters import request_from
+from ckanpackager.spool.queue import Spool
+from ckanpackager.statistics import open_statistics
 
 WORKERS = 8
 PAUSE = 0.08  # seconds between two kills, on average
@@ -58,14 +59,14 @@ def main(kills: int, jobs: int) -> None:
             time.sleep(0.01)
         file = directory / "ckanpackager.yaml"
         file.write_text(CONFIGURATION.format(port=smtp_port.value, workers=WORKERS))
-        settings = config.load(file, {})
+        settings = load_settings(file, {})
         spool = Spool(Path(settings.spool.spool_directory))
         spool.prepare()
         began = time.monotonic()
-        done = torment(file, spool, ckan_url.value.decode(), kills, jobs)
+        done = random_kills(file, spool, ckan_url.value.decode(), kills, jobs)
         mails = Counter((directory / "mails").read_text().split())
-        with open_ledger(settings.statistics) as ledger:
-            counted = ledger.totals()["*"]["requests"]
+        with open_statistics(settings.statistics) as statistics:
+            counted = statistics.totals()["*"]["requests"]
         served = spool.length("done")
         print(f"{done} kills in {time.monotonic() - began:.0f} s; {jobs} jobs accepted, {served} done")
         twice = sum(mails.values()) - len(mails)
@@ -80,7 +81,7 @@ def main(kills: int, jobs: int) -> None:
         sys.exit(1 if lost else 0)
 
 
-def torment(file: Path, spool: Spool, ckan_url: str, kills: int, jobs: int) -> int:
+def random_kills(file: Path, spool: Spool, ckan_url: str, kills: int, jobs: int) -> int:
     """Run workers, queue jobs and kill; then let the last workers finish.  The number of kills."""
     workers = [fork(lambda: worker(file)) for _ in range(WORKERS)]
     chance, queued = random.Random(), 0
@@ -88,7 +89,7 @@ def torment(file: Path, spool: Spool, ckan_url: str, kills: int, jobs: int) -> i
         while queued < jobs * (number + 1) // kills:
             parameters: dict[str, Any] = {"api_url": ckan_url, "resource_id": "r", "limit": 50, "offset": queued}
             parameters["email"] = f"{queued}@example.org"
-            spool.put(Job(request=request_from("package_datastore", parameters), created=time.time(), queue="fast"))
+            spool.enqueue(Job(request=request_from("package_datastore", parameters), created=time.time(), queue="fast"))
             queued += 1
         time.sleep(chance.expovariate(1 / PAUSE))
         victim = workers.pop(chance.randrange(WORKERS))
@@ -105,7 +106,7 @@ def torment(file: Path, spool: Spool, ckan_url: str, kills: int, jobs: int) -> i
 
 def worker(file: Path) -> None:
     sys.argv = ["ckanpackager", "--config", str(file), "-q", "process", "--loop"]
-    cli.main()
+    ckanpackager_main()
 
 
 def fork(work: Callable[[], None]) -> int:
@@ -125,7 +126,7 @@ def serve_ckan(url: Any) -> None:
 
 
 def serve_mail(port: "Synchronized[int]", log: str) -> None:
-    """A mail server that notes the Message-ID of every mail that it takes."""
+    """A mail server that records the Message-ID of every mail that it takes."""
     from aiosmtpd.smtp import SMTP
 
     class Handler:

@@ -24,9 +24,9 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlencode
 
-from ckanpackager.job import Job
-from ckanpackager.request import request_from
-from ckanpackager.spool import Spool
+from ckanpackager.jobs.job import Job
+from ckanpackager.jobs.parameters import request_from
+from ckanpackager.spool.queue import Spool
 
 CONFIGURATION = """\
 secret: of the bench
@@ -101,7 +101,9 @@ def measure_serve(directory: Path, requests: int) -> None:
     spool = Spool(directory / "spool")
     spool.prepare()
     request = request_from("package_datastore", PARAMETERS)
-    alone = timed(lambda: [spool.put(Job(request=request, created=time.time(), queue="slow")) for _ in range(ALONE)])
+    alone = timed(
+        lambda: [spool.enqueue(Job(request=request, created=time.time(), queue="slow")) for _ in range(ALONE)]
+    )
     print(f"spool.put alone, one after the other: {ALONE / alone:,.0f} a second")
     before = set(spool.names("fast"))
     command = [sys.executable, "-m", "ckanpackager", "--config", str(directory / "ckanpackager.yaml")]

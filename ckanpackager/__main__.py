@@ -1,6 +1,6 @@
 """python -m ckanpackager"""
 
-from ckanpackager.cli import main
+from ckanpackager.cli.main import main
 
 if __name__ == "__main__":
     main()

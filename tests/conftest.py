@@ -4,20 +4,22 @@ import logging
 import shutil
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from place import Place, Post, Said, small_ckan
+from support.programs import how_to_run
+from support.workspace import CommandResult, FakeSmtpServer, Workspace, small_ckan
 
-from ckanpackager.cli import main
+from ckanpackager.cli.main import main
 from ckanpackager.demo.ckan_api import CkanApi
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
+def workspace(tmp_path: Path) -> Workspace:
     """A configured directory, whose mails go into a maildir."""
-    return Place(tmp_path)
+    return Workspace(tmp_path)
 
 
 @pytest.fixture
@@ -28,26 +30,26 @@ def api() -> Iterator[CkanApi]:
 
 
 @pytest.fixture
-def post() -> Iterator[Post]:
+def smtp() -> Iterator[FakeSmtpServer]:
     """A mail server that takes everything until it is told otherwise."""
-    with Post().running() as post:
-        yield post
+    with FakeSmtpServer().running() as smtp:
+        yield smtp
 
 
 @pytest.fixture
 def run(
-    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Callable[..., Said]]:
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Callable[..., CommandResult]]:
     """The program in this process: give the words of the command line, get what it said."""
     root = logging.getLogger()
     before, level = root.handlers[:], root.level
 
-    def run(*words: str) -> Said:
-        monkeypatch.chdir(place.directory)
-        monkeypatch.setattr(sys, "argv", ["ckanpackager", "--config", str(place.file), *words])
+    def run(*words: str) -> CommandResult:
+        monkeypatch.chdir(workspace.directory)
+        monkeypatch.setattr(sys, "argv", ["ckanpackager", "--config", str(workspace.file), *words])
         with pytest.raises(SystemExit) as ended:
             main()
-        return Said(int(ended.value.code or 0), *capsys.readouterr())
+        return CommandResult(int(ended.value.code or 0), *capsys.readouterr())
 
     yield run
     root.handlers[:] = before
@@ -60,3 +62,15 @@ def open_directory() -> Iterator[Path]:
     directory = Path(tempfile.mkdtemp())
     yield directory
     shutil.rmtree(directory)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The last lines: why tests were skipped, and what to install to run them."""
+    reasons = [report.longrepr[2].removeprefix("Skipped: ") for report in terminalreporter.stats.get("skipped", [])]
+    if not reasons:
+        return
+    terminalreporter.section("skipped tests")
+    for reason, number in Counter(reasons).most_common():
+        terminalreporter.write_line(f"{number:3} {reason}")
+    for command in how_to_run(reasons):
+        terminalreporter.write_line(f"To run them: {command}", bold=True)

@@ -1,4 +1,4 @@
-"""clear-cache, clean, check: keeping house."""
+"""clear-cache, clean, check: maintenance commands."""
 
 import sys
 import time
@@ -6,59 +6,60 @@ from pathlib import Path
 
 import click
 
-from ckanpackager.cli import House, remote
-from ckanpackager.store import Store
+from ckanpackager.archives.store import Store
+from ckanpackager.cli import remote
+from ckanpackager.cli.context import CliContext
 
 
 @click.command("clear-cache")
 @remote.options
-def clear_cache(house: House, /, given: remote.Options) -> None:
-    """Remove all archives (also: cc); links that were mailed end with them.
+def clear_cache(context: CliContext, /, given: remote.Options) -> None:
+    """Remove all archives (also: cc); the links to them stop working.
 
     \b
     ckanpackager clear-cache
     """
-    removed = remote.call(given, "/clear_caches", {}).get("removed") if given.host else _store(house).clear()
-    if not house.quiet:
+    removed = remote.call(given, "/clear_caches", {}).get("removed") if given.host else _store(context).clear()
+    if not context.quiet:
         click.echo("all archives removed" if removed is None else f"{removed} archives removed")
 
 
 @click.command()
 @click.pass_obj
-def clean(house: House) -> None:
+def clean(context: CliContext) -> None:
     """Remove expired archives, old jobs and orphaned temporary files: for cron.
 
     \b
     17 3 * * *  ckanpackager -q clean
     """
-    from ckanpackager import clean as housekeeping
+    from ckanpackager.maintenance.clean import clean as clean_all
 
-    removed = housekeeping.clean(house.spool, _store(house), house.settings, time.time())
-    if not house.quiet:
+    removed = clean_all(context.spool, _store(context), context.settings, time.time())
+    if not context.quiet:
         click.echo(", ".join(f"{number} {kind}" for kind, number in removed.items()) + " removed")
 
 
 @click.command()
 @click.option("--ckan", metavar="URL", help="Also ask this CKAN, or datastore_search URL.")
 @click.pass_obj
-def check(house: House, ckan: str | None) -> None:
-    """Try out everything that the configuration names, and say what is wrong.
+def check(context: CliContext, ckan: str | None) -> None:
+    """Try everything that the configuration names, and report what is wrong.
 
     \b
     ckanpackager check --ckan https://data.example.org
     """
-    from ckanpackager.checks import run
+    from ckanpackager.maintenance.check import run
 
     failed = False
-    for fine, words in run(house.settings, ckan):
+    for fine, words in run(context.settings, ckan):
         failed = failed or not fine
-        if not fine or not house.quiet:
+        if not fine or not context.quiet:
             click.echo(f"{'ok   ' if fine else 'WRONG'} {words}")
     sys.exit(1 if failed else 0)
 
 
-def _store(house: House) -> Store:
-    archives = house.settings.archives
+def _store(context: CliContext) -> Store:
+    archives = context.settings.archives
     store = Store(Path(archives.store_directory), archives.cache_time)
     store.prepare()
     return store

@@ -1,4 +1,4 @@
-"""queue, retry, cancel: what an administrator does with jobs."""
+"""queue, retry, cancel: commands for single jobs."""
 
 import sys
 import time
@@ -6,12 +6,15 @@ from typing import Any
 
 import click
 
-from ckanpackager.cli import House, remote
+from ckanpackager.cli import remote
+from ckanpackager.cli.context import CliContext
 from ckanpackager.cli.progress import Progress
 from ckanpackager.errors import TemporaryFailure
-from ckanpackager.job import Job
-from ckanpackager.request import TASKS, check_host, parameters_from_words, request_from
-from ckanpackager.spool import Spool
+from ckanpackager.hosts import check_host
+from ckanpackager.jobs.job import Job
+from ckanpackager.jobs.parameters import parameters_from_words, request_from
+from ckanpackager.jobs.request import TASKS
+from ckanpackager.spool.queue import Spool
 
 
 @click.command()
@@ -19,7 +22,7 @@ from ckanpackager.spool import Spool
 @click.argument("words", metavar="PARAM:VALUE...", nargs=-1)
 @click.option("--wait", is_flag=True, help="Follow the job to its end.")
 @remote.options
-def queue(house: House, /, given: remote.Options, task: str, words: tuple[str, ...], wait: bool) -> None:
+def queue(context: CliContext, /, given: remote.Options, task: str, words: tuple[str, ...], wait: bool) -> None:
     """Queue a job, here or with a receiver elsewhere, and print its id.
 
     \b
@@ -28,28 +31,28 @@ def queue(house: House, /, given: remote.Options, task: str, words: tuple[str, .
         resource_id:28 email:someone@example.org 'filters:{"Country": "Peru"}'
     """
     named = parameters_from_words(words)
-    given = remote.Options(secret=named.pop("secret", None)).over(given)
+    given = remote.Options(secret=named.pop("secret", None)).merged_with(given)
     parameters = {**of_task(task, remote.read_defaults(given)), **named}
-    parameters.pop("secret", None)  # for a receiver; whoever may write into the spool needs none
+    parameters.pop("secret", None)  # for a receiver; a user who may write into the spool needs none
     if given.host and task in TASKS:
         answer = remote.call(given, f"/{task}", parameters)
         id = str(answer.get("job") or answer.get("message") or answer.get("msg"))
     else:
         request = request_from(task, parameters, strict=True)
-        check_host(request, house.settings.ckan.allowed_hosts)
-        job = Job(request=request, created=time.time(), queue=request.queue(house.settings.spool.slow_request))
-        id = house.spool.put(job)
-    if not house.quiet:
+        check_host(request.url_parameter, request.url, context.settings.ckan.allowed_hosts)
+        job = Job(request=request, created=time.time(), queue=request.queue(context.settings.spool.slow_request))
+        id = context.spool.enqueue(job)
+    if not context.quiet:
         click.echo(id)
     if wait:
-        sys.exit(remote.follow(given, id, quiet=house.quiet) if given.host else follow(house, id))
+        sys.exit(remote.follow(given, id, quiet=context.quiet) if given.host else follow(context, id))
 
 
 @click.command()
 @click.argument("jobs", metavar="JOB...", nargs=-1)
 @click.option("--all", "every", is_flag=True, help="All failed jobs.")
 @click.pass_obj
-def retry(house: House, jobs: tuple[str, ...], every: bool) -> None:
+def retry(context: CliContext, jobs: tuple[str, ...], every: bool) -> None:
     """Put failed jobs back into their queue.
 
     \b
@@ -57,16 +60,16 @@ def retry(house: House, jobs: tuple[str, ...], every: bool) -> None:
     """
     if bool(jobs) == every:
         raise click.UsageError("name the jobs, or give --all")
-    ids = jobs or [job.id for job in house.spool.jobs("failed")]
+    ids = jobs or [job.id for job in context.spool.jobs("failed")]
     failed = False
     for id in ids:
-        claim = house.spool.claim(id, "failed")
+        claim = context.spool.claim(id, "failed")
         if claim is None:
             failed = True
-            click.echo(f"ckanpackager: {id}: {_why_not(house.spool, id, 'failed')}", err=True)
+            click.echo(f"ckanpackager: {id}: {_why_not(context.spool, id, 'failed')}", err=True)
             continue
-        claim.postpone(time.time(), failure=None, finished=None, forgiven=len(claim.job.attempts))
-        if not house.quiet:
+        claim.release(time.time(), failure=None, finished_at=None, attempts_before_retry=len(claim.job.attempts))
+        if not context.quiet:
             click.echo(f"{id}: waiting in {claim.job.queue}")
     sys.exit(1 if failed else 0)
 
@@ -74,24 +77,24 @@ def retry(house: House, jobs: tuple[str, ...], every: bool) -> None:
 @click.command()
 @click.argument("job")
 @click.pass_obj
-def cancel(house: House, job: str) -> None:
+def cancel(context: CliContext, job: str) -> None:
     """Cancel a waiting job; its requester is told by mail.
 
     \b
     ckanpackager cancel 20261124T025758123456-5d41402abc4b2a76b9719d911017c592
     """
     for folder in ("fast", "slow"):
-        if claim := house.spool.claim(job, folder):
-            if claim.job.link_mailed:
+        if claim := context.spool.claim(job, folder):
+            if claim.job.link_mailed_at:
                 claim.move(folder)
                 claim.close()
                 raise TemporaryFailure(f"{job}: it is too late: its link is mailed, and only statistics are missing")
             failure = claim.job.failure or "the request was cancelled by the administrators"
-            claim.postpone(time.time(), cancelled=True, failure=failure)
-            if not house.quiet:
+            claim.release(time.time(), cancelled=True, failure=failure)
+            if not context.quiet:
                 click.echo(f"{job}: cancelled; the next `ckanpackager process` tells its requester")
             return
-    raise TemporaryFailure(f"{job}: {_why_not(house.spool, job, 'waiting')}")
+    raise TemporaryFailure(f"{job}: {_why_not(context.spool, job, 'waiting')}")
 
 
 def of_task(task: str, defaults: dict[str, Any]) -> dict[str, Any]:
@@ -101,22 +104,22 @@ def of_task(task: str, defaults: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in defaults.items() if name in own or name not in others}
 
 
-def follow(house: House, id: str) -> int:
+def follow(context: CliContext, id: str) -> int:
     """Show a job's progress until its end; the exit code."""
-    progress, missed = Progress(quiet=house.quiet), 0
-    while (found := house.spool.find(id)) is None or found[0] not in ("done", "failed"):
+    progress, missed = Progress(quiet=context.quiet), 0
+    while (found := context.spool.find(id)) is None or found[0] not in ("done", "failed"):
         if found:
             missed = 0
-            progress.waiting(house.spool, *found)
+            progress.waiting(context.spool, *found)
         elif (missed := missed + 1) > 3:  # one may be missed on its way from folder to folder
-            raise TemporaryFailure(f"{id}: somebody removed it")
+            raise TemporaryFailure(f"{id}: the job file was removed")
         time.sleep(0.5)
     progress.close()
     folder, job = found
     if folder == "failed" or job.failure:
         click.echo(f"ckanpackager: {id}: {job.failure}", err=True)
         return 1
-    if not house.quiet and job.archive:
+    if not context.quiet and job.archive:
         click.echo(job.archive.name)
     return 0
 

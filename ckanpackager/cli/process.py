@@ -1,14 +1,14 @@
-"""process: work off what waits."""
+"""process: run the waiting jobs."""
 
 import sys
 from typing import Any
 
 import click
 
-from ckanpackager.cli import House
+from ckanpackager.cli.context import CliContext
 from ckanpackager.cli.progress import Progress
-from ckanpackager.request import QUEUES
-from ckanpackager.stopping import Stop
+from ckanpackager.jobs.request import QUEUES
+from ckanpackager.worker.signals import Stop
 
 
 @click.command()
@@ -19,18 +19,18 @@ from ckanpackager.stopping import Stop
 @click.option("--max-jobs", type=click.IntRange(min=1), help="Exit after this many jobs.")
 @click.option("--max-time", type=click.FloatRange(min=0, min_open=True), help="Claim no job after this many seconds.")
 @click.pass_obj
-def process(house: House, /, queues: tuple[Any, ...], **limits: Any) -> None:
-    """Work off the jobs that wait, then exit: for cron.
+def process(context: CliContext, /, queues: tuple[Any, ...], **limits: Any) -> None:
+    """Run the waiting jobs, then exit: for cron.
 
     Overlapping runs do no harm: a run that finds all worker slots taken exits at once.
 
     \b
     * * * * *  ckanpackager process
     """
-    from ckanpackager.work import Limits, work  # with the database's and HTTP's libraries behind it
+    from ckanpackager.worker.loop import Limits, work  # imports the libraries for HTTP
 
-    stop, progress = Stop(), Progress(quiet=house.quiet)
+    stop, progress = Stop(), Progress(quiet=context.quiet)
     with stop.on_signals():
-        tally = work(house.spool, house.settings, queues or QUEUES, Limits(**limits), stop, progress.show)
+        tally = work(context.spool, context.settings, queues or QUEUES, Limits(**limits), stop, progress.show)
     progress.close()
     sys.exit(1 if tally.failed else 0)

@@ -1,19 +1,18 @@
-"""A line on the terminal that shows how far a job is; nothing where there is no terminal."""
+"""A line on the terminal with the progress of a job; nothing where there is no terminal."""
 
 import sys
 import time
 
 import click
 
-from ckanpackager import slots
-from ckanpackager.job import Job
-from ckanpackager.spool import Spool
+from ckanpackager.jobs.job import Job
+from ckanpackager.spool.queue import Spool
 
 _WIDTH = 24
 
 
 class Progress:
-    """Rows, rate and remaining time of the job at hand."""
+    """Rows, rate and remaining time of the current job."""
 
     def __init__(self, *, quiet: bool) -> None:
         self._shown = not quiet and sys.stderr.isatty()
@@ -29,9 +28,9 @@ class Progress:
     def waiting(self, spool: Spool, folder: str, job: Job) -> None:
         """What another process's worker says of the job, or how many are ahead of it."""
         if folder != "claimed":
-            ahead = spool.position(job.id, job.queue)
+            ahead = spool.jobs_ahead(job.id, job.queue)
             self._print(f"waiting in {job.queue}, {ahead} ahead")
-        for worker in slots.look(spool.directory / "workers"):
+        for worker in spool.active_workers():
             if worker.job == job.id:
                 self._print(line(worker.rows, worker.expected, time.time() - worker.since))
 

@@ -2,7 +2,7 @@
 
 import click
 
-from ckanpackager.cli import House
+from ckanpackager.cli.context import CliContext
 from ckanpackager.errors import ConfigError
 
 
@@ -12,19 +12,19 @@ from ckanpackager.errors import ConfigError
     "--port", type=click.IntRange(0, 65535), help="Port [default: port of the configuration; 0: any free one]."
 )
 @click.pass_obj
-def serve(house: House, host: str | None, port: int | None) -> None:
+def serve(context: CliContext, host: str | None, port: int | None) -> None:
     """Receive requests by HTTP, and serve the archives under /archives/.
 
     \b
     ckanpackager serve --port 8765
     """
-    from ckanpackager import serving
+    from ckanpackager.receiver import server
 
-    receiver = house.settings.receiver
+    receiver = context.settings.receiver
     host, port = host or receiver.host, receiver.port if port is None else port
     try:
-        serving.serve(
-            house.settings, host, port, lambda address: click.echo(f"ckanpackager answers on {address}", err=True)
+        server.serve(
+            context.settings, host, port, lambda address: click.echo(f"ckanpackager answers on {address}", err=True)
         )
     except OSError as error:
         raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror}; is another server there?") from error

@@ -6,45 +6,47 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from ckanpackager.archive import Archive, Entry
-from ckanpackager.darwin_core import compile_plan, fill_eml, header, lines, meta_xml
-from ckanpackager.packagers import Kit, Result
+from ckanpackager.archives.writer import Archive
+from ckanpackager.darwin_core import compile_plan, encode_records, fill_eml, header, meta_xml
+from ckanpackager.formats.registry import Entry
+from ckanpackager.jobs.request import PackageDwcArchive
+from ckanpackager.packagers.context import PackagingContext, Result
 from ckanpackager.packagers.datastore import query_of
-from ckanpackager.packagers.table import in_order, search
-from ckanpackager.request import PackageDwcArchive
+from ckanpackager.packagers.table import as_lists, search
 
 
-def package(request: PackageDwcArchive, archive: Archive, kit: Kit) -> Result:
+def package(request: PackageDwcArchive, archive: Archive, context: PackagingContext) -> Result:
     """Write the core as it comes, the extensions beside it, and what describes them."""
-    now = datetime.fromtimestamp(kit.now, UTC)
+    now = datetime.fromtimestamp(context.now, UTC)
     eml = (
         fill_eml(request.eml, str(uuid.uuid4()), f"{now:%Y-%m-%d}", f"{now:%Y-%m-%dT%H:%M:%SZ}")
         if request.eml
         else None
     )
     limit, query = request.limit or None, query_of(request)
-    id_field = kit.settings.darwin_core.dwc_id_field
+    id_field = context.darwin_core.dwc_id_field
     if request.fields and id_field not in request.fields:
         query["fields"] = [id_field, *request.fields]
-    found = search(request.api_url, query, kit, archive, format="dwca", offset=request.offset, limit=limit)
-    names, rows = [field.id for field in found.fields], 0
-    plan = compile_plan(names, kit.settings.darwin_core)
+    rows = search(request.api_url, query, context, archive, records_format="lists", offset=request.offset, limit=limit)
+    names, count = [field.id for field in rows.fields], 0
+    plan = compile_plan(names, context.darwin_core)
     tables = {table.name: table for table in (plan.core, *plan.extensions)}
     with ExitStack() as stack:
         entries: dict[str, Entry] = {}
 
         def entry(name: str) -> Entry:
             if name not in entries:  # so that an extension without rows is not there at all
-                entries[name] = stack.enter_context(archive.open(name))
+                opened = archive.open if name == plan.core.name else archive.open_deferred
+                entries[name] = stack.enter_context(opened(name))
                 entries[name].write(header(tables[name]))
             return entries[name]
 
         entry(plan.core.name)
-        for page in found.pages:
-            for name, content in lines(plan, list(in_order(page.records or (), names))):
+        for page in rows.pages:
+            for name, content in encode_records(plan, list(as_lists(page.records or (), names))):
                 entry(name).write(content)
-            rows += page.rows
-            kit.tell(rows, found.total)
+            count += page.rows
+            context.tell(count, rows.total)
     described = {"meta.xml": meta_xml(plan, entries.keys(), eml is not None)}
     if eml is not None:
         described["eml.xml"] = eml
@@ -53,4 +55,4 @@ def package(request: PackageDwcArchive, archive: Archive, kit: Kit) -> Result:
     for name, content in described.items():
         with archive.open(name) as file:
             file.write(content)
-    return Result(rows)
+    return Result(count)

@@ -2,6 +2,6 @@
 import gc
 
 gc.disable()  # one request, and the process is over
-from ckanpackager.receiver import run_cgi  # noqa: E402
+from ckanpackager.receiver.application import run_cgi  # noqa: E402
 
 run_cgi()

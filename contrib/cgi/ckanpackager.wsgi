@@ -1,3 +1,3 @@
-from ckanpackager.receiver import load
+from ckanpackager.receiver.application import load
 
 application = load()

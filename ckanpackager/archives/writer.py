@@ -1,0 +1,124 @@
+"""One archive being written: `open(name)` gives a binary file in it.
+
+By default the bytes are deflated into the ZIP as they arrive; with `zip_command` they are files first.
+"""
+
+import contextlib
+import os
+import re
+import shlex
+import signal
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+from ckanpackager.archives.zip64 import DeflatedBuffer, ZipArchive
+from ckanpackager.config.settings import Archives
+from ckanpackager.errors import PermanentFailure, TemporaryFailure, one_line
+from ckanpackager.formats.registry import Entry
+
+_GRACE = 5  # seconds that zip_command has to end
+
+
+class Archive(Protocol):
+    """What packagers write to.
+
+    `deflated_buffer`, where there is one, makes a buffer that another thread compresses a page into.  One file is
+    `open` at a time; a file that is written beside it is `open_deferred`.
+    """
+
+    @property
+    def deflated_buffer(self) -> Callable[[], DeflatedBuffer] | None: ...
+
+    def open(self, name: str) -> contextlib.AbstractContextManager[Entry]: ...
+
+    def open_deferred(self, name: str) -> contextlib.AbstractContextManager[Entry]: ...
+
+
+@contextlib.contextmanager
+def create(path: Path, settings: Archives, now: float) -> Iterator[Archive]:
+    """Write an archive to `path`; it is complete when the block ends without an error.
+
+    With `zip_command` set, the files are written to a temporary directory first, and zipped by that.  Raises
+    TemporaryFailure where the disk is full or the command fails, PermanentFailure if there is no such command.
+    """
+    try:
+        if settings.zip_command is None:
+            with path.open("wb") as file:
+                zip = ZipArchive(file, settings.compression_level, now, settings.temp_directory)
+                yield zip
+                zip.finish()
+        else:
+            prefix = f"ckanpackager-{path.name.strip('.')}-"
+            with tempfile.TemporaryDirectory(prefix=prefix, dir=settings.temp_directory) as directory:
+                files = FilesArchive(Path(directory))
+                yield files
+                path.unlink(missing_ok=True)  # a dead worker's, which the command might add to
+                for name in files.names:
+                    _run(settings.zip_command, Path(directory) / name, path, settings.zip_timeout)
+    except OSError as error:
+        place = error.filename or f"{path.parent} or {settings.temp_directory or tempfile.gettempdir()}"
+        raise TemporaryFailure(f"archive {place}: {error.strerror}; make sure that there is room") from error
+
+
+class FilesArchive:
+    """Files in a directory, for `zip_command`."""
+
+    deflated_buffer = None
+
+    def __init__(self, directory: Path) -> None:
+        self.names: list[str] = []
+        self._directory = directory
+
+    @contextlib.contextmanager
+    def open(self, name: str) -> Iterator[BinaryIO]:
+        path = self._directory / name
+        try:
+            with path.open("wb") as file:
+                yield file
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+        self.names.append(name)
+
+    open_deferred = open
+
+
+def _run(command: str, source: Path, target: Path, timeout: float) -> None:
+    """Zip one file by the configured command: without a shell, so that no name can be anything but a name."""
+    names = {"{input}": str(source), "{output}": str(target)}
+    words = [re.sub("{input}|{output}", lambda found: names[found[0]], word) for word in shlex.split(command)]
+    pipes: Any = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    try:
+        process = subprocess.Popen(  # noqa: S603 - the administrator's own words
+            words, start_new_session=True, **pipes
+        )
+    except (FileNotFoundError, PermissionError) as error:
+        raise PermanentFailure(
+            f"zip_command: {words[0]} cannot be run: {error.strerror}; install it or correct zip_command"
+        ) from error
+    with process:
+        try:
+            out, err = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired as error:
+            _end(process)
+            raise TemporaryFailure(f"zip_command: {words[0]} did not end within {timeout:g} seconds") from error
+        except BaseException:  # this worker is told to stop
+            _end(process)
+            raise
+    if process.returncode:
+        said = one_line((err or out).decode("utf-8", "replace"), 300)
+        raise TemporaryFailure(f"zip_command: {words[0]} failed with exit code {process.returncode}: {said}")
+    if not target.exists():
+        raise TemporaryFailure(f"zip_command: {words[0]} wrote no {{output}}")
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """End a command and what it started, which may have temporary files to remove."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+            os.killpg(process.pid, number)
+            process.wait(_GRACE)
+            return

@@ -1,0 +1,209 @@
+"""A ZIP file written front to back, deflated by isal where it is installed.
+
+The format is PKWARE's APPNOTE.TXT 6.3.10, always with the ZIP64 fields, since the size of what streams through is known
+only at its end.
+"""
+
+import contextlib
+import struct
+import tempfile
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, BinaryIO
+
+try:
+    from isal import isal_zlib
+except ImportError:  # no wheel for this machine: zlib does the same, slower
+    isal_zlib = None  # type: ignore[assignment]
+
+FASTEST_LEVELS = 3  # isal's highest level; from there on zlib's
+_FLAGS = 0x0800  # bit 11: names are UTF-8
+_VERSION = 45  # ZIP64
+_BLOCK = 256 * 1024
+_MAX32 = 0xFFFFFFFF
+
+
+def isal_installed() -> bool:
+    return isal_zlib is not None
+
+
+class DeflatedBuffer:
+    """A page of a file, compressed on its own while it arrives, several pages at a time.
+
+    Its data ends on a byte boundary and refers to nothing before it (RFC 1951, 3.2.4), so that buffers can follow each
+    other in one stream.
+    """
+
+    def __init__(self, level: int) -> None:
+        self.crc = self.size = 0
+        self.packed: list[bytes] = []
+        self._waiting = bytearray()
+        self._compressor = isal_zlib.compressobj(level, wbits=-zlib.MAX_WBITS)
+
+    def write(self, content: bytes) -> None:
+        self._waiting += content
+        if len(self._waiting) >= _BLOCK:  # in large pieces: threads get into each other's way each time
+            self._deflate()
+
+    def close(self) -> None:
+        self._deflate()
+        self.packed.append(self._compressor.flush(isal_zlib.Z_FULL_FLUSH))
+        del self._compressor  # it is larger than what it made
+
+    def _deflate(self) -> None:
+        self.crc = isal_zlib.crc32(self._waiting, self.crc)
+        self.size += len(self._waiting)
+        self.packed.append(self._compressor.compress(self._waiting))
+        self._waiting.clear()
+
+    def write_to(self, entry: "ZipEntry") -> None:
+        """Put the data behind what the entry has."""
+        entry.append(self)
+
+
+class ZipArchive:
+    """A ZIP written front to back; an entry's header is completed when its end is known."""
+
+    def __init__(self, file: BinaryIO, level: int, now: float, scratch: str | None = None) -> None:
+        self._file = file
+        self._level = level
+        self._scratch = scratch
+        self._open = False
+        self._deferred: list[tuple[str, BinaryIO]] = []
+        self._moment = _dos_time(now)
+        self._directory: list[bytes] = []
+
+    @property
+    def deflated_buffer(self) -> Callable[[], DeflatedBuffer] | None:
+        """What compresses a page elsewhere, in another thread; None where only the entry itself can compress."""
+        return partial(DeflatedBuffer, self._level) if _by_isal(self._level) else None
+
+    @contextlib.contextmanager
+    def open(self, name: str) -> Iterator["ZipEntry"]:
+        """A file in the archive, written from start to end; one at a time.
+
+        A block that ends with an error leaves nothing of its file.
+        """
+        if self._open:
+            raise RuntimeError(f"{name}: another file of the archive is open; use open_deferred")
+        start, self._open = self._file.tell(), True
+        try:
+            self._file.write(self._local_header(name.encode(), 0, 0, 0))
+            entry = ZipEntry(self._file, self._level)
+            yield entry
+            entry.finish()
+            self._complete(name, entry, start)
+        except BaseException:
+            self._file.seek(start)
+            self._file.truncate()
+            while self._deferred:
+                self._deferred.pop()[1].close()
+            raise
+        finally:
+            self._open = False
+        self._append_deferred()
+
+    @contextlib.contextmanager
+    def open_deferred(self, name: str) -> Iterator[BinaryIO]:
+        """A file that is written while another one is open: in a temporary file, until that one is complete."""
+        if not self._open:
+            raise RuntimeError(f"{name}: no file of the archive is open that it could follow; use open")
+        file = tempfile.TemporaryFile(dir=self._scratch)  # noqa: SIM115 - it outlives this block
+        self._deferred.append((name, file))
+        try:
+            yield file
+        except BaseException:
+            self._deferred.remove((name, file))
+            file.close()
+            raise
+
+    def _complete(self, name: str, entry: "ZipEntry", start: int) -> None:
+        end = self._file.tell()
+        self._file.seek(start)
+        self._file.write(self._local_header(name.encode(), entry.crc, entry.packed, entry.size))
+        self._file.seek(end)
+        self._directory.append(self._central_header(name.encode(), entry, start))
+
+    def _append_deferred(self) -> None:
+        waiting, self._deferred = self._deferred, []
+        for name, file in waiting:
+            with file, self.open(name) as entry:
+                file.seek(0)
+                while block := file.read(_BLOCK):
+                    entry.write(block)
+
+    def finish(self) -> None:
+        """Write the central directory."""
+        start = self._file.tell()
+        for header in self._directory:
+            self._file.write(header)
+        size, count, end = self._file.tell() - start, len(self._directory), self._file.tell()
+        record = struct.pack("<4sQ2H2I4Q", b"PK\6\6", 44, _VERSION, _VERSION, 0, 0, count, count, size, start)
+        locator = struct.pack("<4sIQI", b"PK\6\7", 0, end, 1)
+        last = struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, min(count, 0xFFFF), min(count, 0xFFFF), _MAX32, _MAX32, 0)
+        self._file.write(record + locator + last)
+
+    def _local_header(self, name: bytes, crc: int, packed: int, size: int) -> bytes:
+        extra = struct.pack("<2H2Q", 1, 16, size, packed)
+        fixed = struct.pack(
+            "<4s3H2H3I2H", b"PK\3\4", _VERSION, _FLAGS, zlib.DEFLATED, *self._moment, crc, _MAX32, _MAX32, len(name), 20
+        )
+        return fixed + name + extra
+
+    def _central_header(self, name: bytes, entry: "ZipEntry", start: int) -> bytes:
+        extra = struct.pack("<2H3Q", 1, 24, entry.size, entry.packed, start)
+        made_by = 3 << 8 | _VERSION  # 3: Unix, whose file mode is in the attributes
+        fixed = struct.pack(
+            "<4s4H2H3I5H2I",
+            *(b"PK\1\2", made_by, _VERSION, _FLAGS, zlib.DEFLATED, *self._moment, entry.crc, _MAX32, _MAX32),
+            *(len(name), len(extra), 0, 0, 0, 0o100644 << 16, _MAX32),
+        )
+        return fixed + name + extra
+
+
+class ZipEntry:
+    """Bytes on their way through the compressor."""
+
+    def __init__(self, file: BinaryIO, level: int) -> None:
+        self.crc = self.size = self.packed = 0
+        self._file = file
+        self._crc32, self._compressor = _deflate(level)
+
+    def write(self, content: bytes | bytearray) -> None:
+        self.crc = self._crc32(content, self.crc)
+        self.size += len(content)
+        self._pass_on(self._compressor.compress(content))
+
+    def append(self, page: DeflatedBuffer) -> None:
+        """Put a page that is compressed already behind what was written."""
+        self._pass_on(self._compressor.flush(isal_zlib.Z_FULL_FLUSH))
+        self.crc = isal_zlib.crc32_combine(self.crc, page.crc, page.size)
+        self.size += page.size
+        for packed in page.packed:
+            self._pass_on(packed)
+
+    def finish(self) -> None:
+        self._pass_on(self._compressor.flush())
+
+    def _pass_on(self, packed: bytes) -> None:
+        self.packed += len(packed)
+        self._file.write(packed)
+
+
+def _by_isal(level: int) -> bool:
+    return isal_zlib is not None and level <= FASTEST_LEVELS
+
+
+def _deflate(level: int) -> tuple[Any, Any]:
+    """CRC function and compressor: isal up to its highest level, zlib beyond or without isal."""
+    if _by_isal(level):
+        return isal_zlib.crc32, isal_zlib.compressobj(level, wbits=-zlib.MAX_WBITS)
+    return zlib.crc32, zlib.compressobj(level, wbits=-zlib.MAX_WBITS)
+
+
+def _dos_time(now: float) -> tuple[int, int]:
+    """Time and date as MS-DOS counted them: in two seconds, from 1980 on."""
+    at = time.localtime(max(now, 315619200))
+    return at.tm_hour << 11 | at.tm_min << 5 | at.tm_sec // 2, (at.tm_year - 1980) << 9 | at.tm_mon << 5 | at.tm_mday

@@ -1,0 +1,37 @@
+"""What the commands share: the options before the command, the configuration and the spool."""
+
+import logging
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from ckanpackager import logs
+from ckanpackager.cli import remote
+from ckanpackager.config.load import find_configuration, load_settings
+from ckanpackager.config.settings import Settings
+from ckanpackager.spool.queue import Spool
+
+
+@dataclass
+class CliContext:
+    """What the commands share: the configuration and the spool, read when a command needs them."""
+
+    file: Path | None
+    quiet: bool
+    remote: remote.Options
+
+    @cached_property
+    def settings(self) -> Settings:
+        settings = load_settings(find_configuration(self.file, os.environ, Path.cwd()), os.environ)
+        if settings.logging.debug:
+            logging.getLogger().setLevel(logging.DEBUG)
+        if settings.logging.log:
+            logs.add_target(settings.logging.log)
+        return settings
+
+    @cached_property
+    def spool(self) -> Spool:
+        spool = Spool(Path(self.settings.spool.spool_directory))
+        spool.prepare()
+        return spool

@@ -1,0 +1,172 @@
+"""The configuration file: find it, read it, and report everything that is wrong with it at once, line by line.
+
+The file is flat YAML; its keys are the fields of the sections of `settings.Settings`.
+"""
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec.structs import fields
+
+from ckanpackager.config import templates
+from ckanpackager.config.settings import Mail, Settings, keys, trait, with_trait
+from ckanpackager.config.yaml_reader import Fault, errors_in, quoted, read
+from ckanpackager.errors import ConfigError
+
+SYSTEM_FILE = Path("/etc/ckanpackager/ckanpackager.yaml")
+
+PUBLISHED_SECRETS = frozenset({trait(keys()["secret"], "example"), "8ba6d280d4ce9a416e9b604f3f0ebb"})
+"""Secrets that are public, here and in the README of the original: the receiver refuses them."""
+
+_ADDRESS = r"[^\s<>()@,:;\"{}]+@[^\s<>()@,:;\"{}]+"
+_MAILBOX = re.compile(rf'{_ADDRESS}|("[^"\r\n{{}}]*" *|[^"<>@,:;\r\n{{}}]*)<{_ADDRESS}>')
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[\w.-]+)(:[0-9]{1,5})?")
+_SQLITE_FILE = re.compile(r"(sqlite(?:\+\w+)?:///)(?!/|file:)([^?]+)")
+_SQLITE_MEMORY = re.compile(r"sqlite(\+\w+)?://(/(:memory:)?)?(\?.*)?")
+_ODD = re.compile(r"[\s?#{}]")
+_URL = "expected a URL that starts with https:// or http://, without ?, # and placeholders"
+
+_Faults = Iterator[tuple[tuple[str, ...], str]]
+
+
+def find_configuration(
+    explicit: Path | None, environ: Mapping[str, str], cwd: Path, system: Path = SYSTEM_FILE
+) -> Path:
+    """The configuration file: the explicit one, else the first that exists in the usual places.  Raises ConfigError."""
+    if named := explicit or environ.get("CKANPACKAGER_CONFIG"):
+        return cwd / named
+    local = cwd / "ckanpackager.yaml"
+    for file in (local, system):
+        if os.path.exists(file):
+            return file
+    raise ConfigError(
+        f"no configuration: neither --config nor $CKANPACKAGER_CONFIG names one, and there is no {local} and no "
+        f"{system}; copy ckanpackager.yaml.example to one of them and change it"
+    )
+
+
+def load_settings(path: Path, environ: Mapping[str, str]) -> Settings:
+    """The settings of the file at `path` and of the environment, their paths absolute.
+
+    Raises ConfigError with everything that is wrong, one line a fault: `FILE:LINE: key: what is wrong`.
+    """
+    reading = read(path)
+    variables = {name: environ.get(f"CKANPACKAGER_{name.upper()}") for name in with_trait("environment")}
+    values = reading.values | {name: value for name, value in variables.items() if value}
+    wrong = {re.split(r"[.\[]", fault.key)[0] for fault in reading.faults}
+    settings = _settings({key: value for key, value in values.items() if key not in wrong})
+    for concerned, words in cross_checks(settings):
+        if wrong.isdisjoint(concerned):  # else it is a default that was checked
+            line = next((reading.lines[key] for key in concerned if key in reading.lines), 0)
+            reading.faults.append(Fault(line, concerned[0], words))
+    if reading.faults:
+        raise errors_in(path, reading.faults)
+    return _absolute(settings, path.absolute().parent)
+
+
+def _settings(values: Mapping[str, Any]) -> Settings:
+    return msgspec.convert({section.name: values for section in fields(Settings)}, Settings)  # each takes its own
+
+
+def cross_checks(settings: Settings) -> _Faults:
+    """What is wrong with values of the right types: the keys concerned, the faulty one first, and words."""
+    yield from _mail_checks(settings.mail)
+    if not _is_url(settings.receiver.public_url):
+        yield ("public_url",), _URL
+    first, last = settings.spool.retry_delay, settings.spool.retry_delay_max
+    if first > last:
+        yield ("retry_delay", "retry_delay_max"), f"{first:g} is greater than retry_delay_max, {last:g}"
+    for host in settings.ckan.allowed_hosts or ():
+        if not _HOST.fullmatch(host):
+            yield ("allowed_hosts",), f"expected host or host:port, no scheme and no path, got {quoted(host)}"
+    if settings.archives.zip_command is not None:
+        for words in _command_checks(settings.archives.zip_command):
+            yield ("zip_command",), words
+    statistics = settings.statistics
+    if "://" not in statistics.stats_db or _SQLITE_MEMORY.fullmatch(statistics.stats_db):
+        yield ("stats_db",), "expected the SQLAlchemy URL of a database on disk or server, as in sqlite:///stats.db"
+    if statistics.anonymize_emails and not statistics.anonymize_key:
+        yield ("anonymize_key", "anonymize_emails"), "missing, and anonymize_emails needs it"
+
+
+def _mail_checks(mail: Mail) -> _Faults:
+    not_in_doi = [name for name in templates.PLACEHOLDERS if not name.startswith("doi_body")]
+    for key, kind in with_trait("template").items():
+        template = getattr(mail, key) or ""
+        for words in templates.check(template, not_in_doi if kind == "doi" else templates.PLACEHOLDERS):
+            yield (key,), words
+        if trait(keys()[key], "single_line") and template.splitlines() != [template]:
+            yield (key,), "expected a single line"
+        if kind == "link" and mail.download_url is None and "download_url" in templates.placeholders(template):
+            yield (
+                ("download_url", key),
+                "missing; the link in mails needs the URL under which store_directory is served",
+            )
+    if not _is_url(mail.download_url):
+        yield ("download_url",), _URL
+    if not _MAILBOX.fullmatch(mail.email_from):
+        yield ("email_from",), "expected one address, without placeholders, as in: Data portal <data@example.org>"
+    if bool(mail.smtp_login) != bool(mail.smtp_password):
+        there, missing = ("smtp_login", "smtp_password") if mail.smtp_login else ("smtp_password", "smtp_login")
+        yield (missing, there), f"missing, and {there} is set"
+
+
+def _command_checks(command: str) -> Iterator[str]:
+    yield from templates.check(command, ("input", "output"))
+    for name in sorted({"input", "output"} - templates.placeholders(command)):
+        yield f"{{{name}}} is missing"
+    try:
+        import shlex
+
+        shlex.split(command)
+    except ValueError:
+        yield "a quote is not closed, or the last backslash stands before nothing"
+
+
+def _is_url(url: str | None) -> bool:
+    if url is None:
+        return True
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and not _ODD.search(url)
+    except ValueError:  # of a port that is no number, or over 65535
+        return False
+
+
+def _absolute(settings: Settings, base: Path) -> Settings:
+    """The settings with each relative path taken from `base`, and no slash at the end of a URL."""
+    values = {
+        key: getattr(section, key)
+        for section in (getattr(settings, section.name) for section in fields(Settings))
+        for key in section.__struct_fields__
+    }
+    values |= {key: _ABSOLUTE[kind](values[key], base) for key, kind in with_trait("path").items() if values[key]}
+    values |= {key: values[key].rstrip("/") for key in with_trait("url") if values[key]}
+    return _settings(values)
+
+
+def _path_at(path: str, base: Path) -> str:
+    return os.path.normpath(base / os.path.expanduser(path))
+
+
+def _definition_at(named: str, base: Path) -> str:
+    """A path, unless it is the bare name of a definition that comes with the program."""
+    return _path_at(named, base) if re.search(r"[/.~]", named) else named
+
+
+_ABSOLUTE: dict[str, Callable[[Any, Path], Any]] = {
+    "directory": _path_at,
+    "log": lambda target, base: target if target == "syslog" else _path_at(target, base),
+    "definition": _definition_at,
+    "definitions": lambda names, base: [_definition_at(name, base) for name in names],
+    "extension_fields": lambda entries, base: {
+        name: entry | {"extension": _definition_at(entry["extension"], base)} for name, entry in entries.items()
+    },
+    "database": lambda url, base: _SQLITE_FILE.sub(lambda found: found[1] + _path_at(found[2], base), url),
+}
+"""How a value of each kind of path becomes absolute."""

@@ -1,0 +1,79 @@
+"""A job: a request, and what has become of it so far.  Pure: no files, no clock, no network."""
+
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from ckanpackager.errors import BadRequest
+from ckanpackager.jobs.parameters import check, plain
+from ckanpackager.jobs.request import Queue, Request
+
+Outcome = Literal["done", "retry", "failed", "died", "spool"]
+"""How an attempt ended: all steps are done; `step` failed for now, or for good; its worker died; the spool failed."""
+
+
+class Archive(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An archive in the store."""
+
+    name: str
+    size: int
+    rows: int | None = None
+    published: float
+    notes: tuple[str, ...] = ()
+    complete: bool = True  # whether equal requests may get it, too
+
+
+class Attempt(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One worker's attempt at a job; without an outcome the worker is at work, or has died unnoticed so far."""
+
+    started: float
+    worker: str
+    ended: float | None = None
+    step: str | None = None  # that failed
+    outcome: Outcome | None = None
+    error: str | None = None
+
+
+class Job(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A request and its history.  Times are seconds since 1970; a step that is done has one, or its result."""
+
+    id: str = ""  # the file's name says it; never trusted from the content
+    request: Request
+    created: float
+    queue: Queue
+    attempts: tuple[Attempt, ...] = ()
+    attempts_before_retry: int = 0  # attempts made before an administrator's `retry`, which no longer count
+    archive_name: str | None = None  # the name that this job's archive will have
+    archive: Archive | None = None
+    failure: str | None = None
+    cancelled: bool = False
+    link_mailed_at: float | None = None
+    failure_mailed_at: float | None = None
+    request_counted_at: float | None = None
+    error_counted_at: float | None = None
+    finished_at: float | None = None
+
+    @property
+    def recent_attempts(self) -> tuple[Attempt, ...]:
+        """The attempts since the job was queued or retried."""
+        return self.attempts[self.attempts_before_retry :]
+
+
+def encode(job: Job) -> bytes:
+    """The job as the content of its file: JSON, indented for people."""
+    return msgspec.json.format(_ENCODER.encode(job), indent=1) + b"\n"
+
+
+def decode(id: str, content: bytes) -> Job:
+    """The job that a file's name and content describe.  Raises BadRequest."""
+    try:
+        job = _DECODER.decode(content)
+        check(job.request)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise BadRequest(f"no valid job: {plain(error)}") from None
+    return msgspec.structs.replace(job, id=id)
+
+
+_ENCODER = msgspec.json.Encoder()
+_DECODER = msgspec.json.Decoder(Job)

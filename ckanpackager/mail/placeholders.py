@@ -1,0 +1,47 @@
+"""What the placeholders of the mail templates stand for."""
+
+from collections.abc import Mapping
+
+from ckanpackager.config.settings import Mail, Settings
+from ckanpackager.config.templates import PLACEHOLDERS, render
+from ckanpackager.errors import one_line
+from ckanpackager.jobs.job import Job
+from ckanpackager.status import expiry, human_size, human_time
+
+NOTES_MAILED = 20  # at most; the archive's datapackage.json and the job's page have all of them
+
+
+def mail_placeholders(job: Job, settings: Settings) -> dict[str, str]:
+    """The values for a job, by name; those that do not apply are missing."""
+    values = {
+        "resource_id": job.request.resource_id,
+        "ckan_host": job.request.host,
+        "doi": getattr(job.request, "doi", None) or "",
+        "job": job.id,
+        "status_url": settings.receiver.job_url(job.id),
+        "error": job.failure or "",
+    }
+    if archive := job.archive:
+        values |= {
+            "zip_file_name": archive.name,
+            "download_url": settings.mail.archive_url(archive.name),
+            "rows": "" if archive.rows is None else f"{archive.rows:,}",
+            "size": human_size(archive.size),
+            "expires": human_time(expiry(archive, settings)),
+            "notes": _summary(archive.notes),
+        }
+    return values
+
+
+def complete(values: Mapping[str, str], settings: Mail) -> dict[str, str]:
+    """A value on one line for every placeholder, with `doi_body` and `doi_body_html` filled from their templates."""
+    known = {name: one_line(values.get(name, "")) for name in PLACEHOLDERS}
+    has_doi = bool(known["doi"])
+    known["doi_body"] = render(settings.doi_body, known) if has_doi else ""
+    known["doi_body_html"] = render(settings.doi_body_html, known, html=True) if has_doi else ""
+    return known
+
+
+def _summary(notes: tuple[str, ...]) -> str:
+    more = len(notes) - NOTES_MAILED
+    return "; ".join([*notes[:NOTES_MAILED], *([f"and {more:,} more"] if more > 0 else [])])

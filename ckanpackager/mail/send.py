@@ -1,0 +1,147 @@
+"""Sending a mail: to a mail server (SMTP), or into a maildir."""
+
+import os
+import smtplib
+import ssl
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from email.message import EmailMessage
+from pathlib import Path
+from urllib.parse import quote
+
+from ckanpackager import durable_files
+from ckanpackager.config.settings import Mail
+from ckanpackager.errors import MESSAGE_LENGTH, CkanpackagerError, PermanentFailure, TemporaryFailure, one_line
+from ckanpackager.mail.address import sender_address
+from ckanpackager.mail.compose import ASCII, is_international
+
+
+def send(message: EmailMessage, settings: Mail, accepted: Callable[[], object] = lambda: None) -> None:
+    """Send the mail, or put it into the maildir; `accepted` is called at the moment when it is accepted.
+
+    Raises PermanentFailure if the server refuses this mail or its recipient for good (RFC 5321: 5yz), and
+    TemporaryFailure for everything that time or an administrator can mend.
+    """
+    if settings.mail_transport == "maildir":
+        _deliver(message, Path(settings.mail_directory))
+        accepted()
+        return
+    sender, recipient = (message[name].addresses[0].addr_spec for name in ("From", "To"))
+    with _session(settings) as smtp:
+        if is_international(message) and not smtp.has_extn("smtputf8"):
+            raise PermanentFailure(
+                f"{_server(settings)} takes no address with non-ASCII characters before the @ (SMTPUTF8): {recipient}"
+            )
+        smtp.send_message(message, sender, [recipient])
+        accepted()
+
+
+def check(settings: Mail) -> str:
+    """Try everything but sending; the result in a sentence.  Raises as `send` does."""
+    sender_address(settings.email_from)
+    if settings.mail_transport == "maildir":
+        directory = Path(settings.mail_directory).absolute()
+        for folder in (directory, directory / "tmp", directory / "new"):
+            nearest = next(path for path in (folder, *folder.parents) if os.path.exists(path))
+            if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+                raise TemporaryFailure(f"mail_directory: {nearest} is no directory that this user may write to")
+        return f"Mail is written into the maildir {directory}."
+    with _session(settings) as smtp:
+        code, words = smtp.noop()
+        if code != 250:
+            raise smtplib.SMTPResponseException(code, words)
+    security = {"none": "unencrypted", "starttls": "encrypted by STARTTLS", "tls": "encrypted by TLS"}
+    login = f"logged in as {settings.smtp_login}" if settings.smtp_login else "without login"
+    return f"The {_server(settings)} answers, {security[settings.smtp_security]}, {login}."
+
+
+@contextmanager
+def _session(settings: Mail) -> Iterator[smtplib.SMTP]:
+    """A session with the mail server, encrypted and logged in as the settings say, whose errors are explained."""
+    smtp = None
+    try:
+        smtp = _connect(settings)
+        if settings.smtp_security == "starttls":
+            smtp.starttls(context=ssl.create_default_context())
+        if settings.smtp_login:
+            _log_in(smtp, settings.smtp_login, settings.smtp_password or "")
+        smtp.ehlo_or_helo_if_needed()
+        yield smtp
+    except (OSError, ValueError) as error:  # SMTPException is an OSError, an impossible host name a ValueError
+        raise _failure(settings, error) from error
+    finally:
+        if smtp is not None:
+            with suppress(OSError):  # the mail is accepted or refused already
+                smtp.quit()
+            smtp.close()
+
+
+def _connect(settings: Mail) -> smtplib.SMTP:
+    server = (settings.smtp_host, settings.smtp_port)
+    if settings.smtp_security == "tls":
+        return smtplib.SMTP_SSL(*server, timeout=settings.smtp_timeout, context=ssl.create_default_context())
+    return smtplib.SMTP(*server, timeout=settings.smtp_timeout)
+
+
+def _log_in(smtp: smtplib.SMTP, login: str, password: str) -> None:
+    if not (login + password).isascii():  # the error that smtplib would raise quotes from it
+        raise TemporaryFailure("smtp_login and smtp_password must be ASCII: no more can be sent to a mail server")
+    smtp.login(login, password)
+
+
+def _server(settings: Mail) -> str:
+    return f"mail server {settings.smtp_host}:{settings.smtp_port}"
+
+
+def _failure(settings: Mail, error: OSError | ValueError) -> CkanpackagerError:
+    """What went wrong in an SMTP session, in the server's own words and with what can be done about it."""
+    code, said, about = 0, getattr(error, "strerror", None) or str(error), ""
+    match error:
+        case smtplib.SMTPRecipientsRefused():
+            recipient, (code, said) = next(iter(error.recipients.items()))
+            about = f"refused {recipient}: {code} "
+        case smtplib.SMTPResponseException():
+            code, said = error.smtp_code, error.smtp_error
+            about = f"answered {code} "
+    words = said.decode(errors="replace") if isinstance(said, bytes) else said
+    text = f"{_server(settings)}: {about}{one_line(words, MESSAGE_LENGTH)}"
+    if 400 <= code < 500:  # later it may accept the mail: the administrator has nothing to change
+        return TemporaryFailure(text)
+    if code == 530:  # RFC 4954, RFC 3207
+        return TemporaryFailure(f"{text}; it may want smtp_login, or smtp_security: starttls")
+    if code >= 500 and isinstance(error, smtplib.SMTPRecipientsRefused | smtplib.SMTPDataError):
+        return PermanentFailure(text)
+    return TemporaryFailure(f"{text}; {next(advice for kind, advice in _ADVICE if isinstance(error, kind))}")
+
+
+_ADVICE = (
+    (ssl.SSLCertVerificationError, "smtp_host must be the name in its certificate, and this machine trust the issuer"),
+    (ssl.SSLError, "is smtp_security right for this port? (tls: 465, starttls: 587, none: 25)"),
+    (smtplib.SMTPAuthenticationError, "check smtp_login and smtp_password"),
+    (smtplib.SMTPNotSupportedError, "the server does not offer it here: check smtp_security, smtp_login and smtp_port"),
+    (smtplib.SMTPSenderRefused, "check email_from"),
+    (Exception, "check smtp_host, smtp_port and smtp_security, and whether the server runs"),
+)
+
+
+def _deliver(message: EmailMessage, maildir: Path) -> None:
+    """Put the mail into the maildir, unless it is there already, read or unread."""
+    name = quote(str(message["Message-ID"]).strip("<>"), safe="@")
+    temporary = None
+    try:
+        for folder in (maildir, maildir / "tmp", maildir / "new", maildir / "cur"):
+            folder.mkdir(mode=0o700, parents=folder is maildir, exist_ok=True)
+        if name in (seen.partition(":")[0] for folder in ("new", "cur") for seen in os.listdir(maildir / folder)):
+            return
+        descriptor, temporary = tempfile.mkstemp(dir=maildir / "tmp")
+        with open(descriptor, "wb") as file:
+            file.write(message.as_bytes(policy=ASCII.clone(linesep="\n", utf8=is_international(message))))
+            file.flush()
+            os.fsync(file.fileno())
+        durable_files.rename(Path(temporary), maildir / "new" / name)
+    except OSError as error:
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)
+        words = one_line(error.strerror or str(error))
+        raise TemporaryFailure(f"maildir {maildir}: {words}; check mail_directory, and who may write there") from error

@@ -1,0 +1,97 @@
+"""The spool: job files that are claimed by locking them and moved on by renaming them.
+
+    tmp/      being written; never read         claimed/  a worker holds the lock of the file
+    fast/     waiting, short jobs               failed/   failed for good, or no valid job
+    slow/     waiting, long jobs                done/     finished
+    workers/  one file per worker slot
+
+`ls` shows the state of everything.  The lock is on the job file's own descriptor: it follows the file through its
+renames, leaves nothing to clean up, and the kernel frees it when the worker dies.  A file in claimed/ whose lock is
+free therefore belonged to a dead worker, and the next worker resumes it.  A modification time in the future means: not
+yet (as in Postfix's deferred queue).  No other package knows these files.
+"""
+
+import math
+import os
+import stat
+import time
+from collections.abc import Callable, Iterator
+
+from ckanpackager.jobs import job as jobs
+from ckanpackager.jobs.job import Job
+from ckanpackager.jobs.request import Queue
+from ckanpackager.spool import worker_slots
+from ckanpackager.spool.claim import Claim, claim_listed, try_claim
+from ckanpackager.spool.job_files import is_id
+from ckanpackager.spool.listing import Listing
+
+FOLDERS = ("tmp", "fast", "slow", "claimed", "failed", "done", "workers")
+
+
+class Spool(Listing):
+    """The spool in `directory`, which `prepare` makes where it is missing.  Raises TemporaryFailure."""
+
+    def prepare(self) -> None:
+        """Make the directories that are missing."""
+        try:
+            if not self.directory.is_dir():
+                self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for name in FOLDERS:
+                folder = self.directory / name
+                if not folder.is_dir():
+                    folder.mkdir(mode=0o700, exist_ok=True)
+                    folder.chmod(0o2770 if self.files.shared else 0o700)
+        except OSError as error:
+            raise self.files.failure(error) from error
+
+    def enqueue(self, job: Job) -> str:
+        """Write a job into its queue; once this returns its id, it is durably on disk."""
+        whole, fraction = divmod(round(job.created * 1e6), 1_000_000)
+        id = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime(whole))}{fraction:06d}-{os.urandom(16).hex()}"
+        try:
+            descriptor, written = self.files.write(id, jobs.encode(job))
+            os.close(descriptor)
+            try:
+                self.files.publish(written, self.files.path(job.queue, id))
+            except OSError:
+                self.files.path(job.queue, id).unlink(missing_ok=True)  # it may be there, but the caller is told no
+                raise
+        except OSError as error:
+            raise self.files.failure(error) from error
+        return id
+
+    def claim_due(self, queue: Queue, clock: Callable[[], float]) -> Iterator[Claim]:
+        """Claim the jobs of a queue that are due, one after the other, those of dead workers first; end when none is.
+
+        The directory is listed once for many jobs, so 100,000 waiting ones cost no more than ten.
+        """
+        found = True
+        while found:
+            found = False
+            for claim in claim_listed(self, queue, clock):
+                found = True
+                yield claim
+
+    def claim(self, id: str, folder: str) -> Claim | None:
+        """Claim one job of a folder, due or not; None if it is not there or another process holds it."""
+        return try_claim(self.files, folder, f"{id}.json", lambda: math.inf) if is_id(id) else None
+
+    def acquire_slot(self, queue: Queue, count: int) -> worker_slots.Slot | None:
+        """A free worker slot of the `count` that a queue has; None if all are taken."""
+        return worker_slots.acquire(self.directory / "workers", queue, count)
+
+    def remove_older(self, folder: str, than: float) -> int:
+        """Remove the files of `tmp`, `done` or `failed` that were last changed before `than`; how many."""
+        removed = 0
+        for name in self.names(folder):
+            path = self.directory / folder / name
+            try:
+                state = path.lstat()
+                if state.st_mtime < than and not stat.S_ISDIR(state.st_mode):
+                    path.unlink()
+                    removed += 1
+            except FileNotFoundError:
+                continue  # another `clean` was faster
+            except OSError as error:
+                raise self.files.failure(error) from error
+        return removed

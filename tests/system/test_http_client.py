@@ -1,0 +1,555 @@
+"""HTTP with care: what servers of every temper do to a request, and what its error then says."""
+
+import contextlib
+import gzip
+import json
+import socket
+import ssl
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.programs import make_certificate
+
+from ckanpackager.errors import PermanentFailure, TemporaryFailure
+from ckanpackager.http_client import LONGEST_WAIT, TRIES, Client, Refused
+
+Answer = bytes | Callable[[socket.socket], None]
+GONE = "http://127.0.0.1:9"  # the port of `discard`, where no server listens
+
+
+class Server:
+    """A socket that answers connection after connection, each with the next of `answers`, the last one ever after."""
+
+    def __init__(self, *answers: Answer, tls: ssl.SSLContext | None = None) -> None:
+        self.answers = list(answers)
+        self.requests: list[bytes] = []
+        self._tls = tls
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.host = f"127.0.0.1:{self._socket.getsockname()[1]}"
+        self.url = f"{'https' if tls else 'http'}://{self.host}"
+
+    def __enter__(self) -> "Server":
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._socket.shutdown(socket.SHUT_RDWR)  # which wakes the accepting thread
+        self._socket.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                threading.Thread(target=self._serve, args=(self._socket.accept()[0],), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with contextlib.suppress(OSError), connection:
+            if self._tls:
+                connection = self._tls.wrap_socket(connection, server_side=True)
+            self.requests.append(_request(connection))
+            answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+            if isinstance(answer, bytes):
+                connection.sendall(answer)
+            else:
+                answer(connection)
+            if self._tls:
+                connection.unwrap()
+
+    def headers(self, number: int) -> dict[str, str]:
+        """What came with a request, names in lower case."""
+        lines = self.requests[number].partition(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")[1:]
+        return {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+
+
+def _request(connection: socket.socket) -> bytes:
+    data = b""
+    while b"\r\n\r\n" not in data:
+        data += connection.recv(65536)
+    head, _, body = data.partition(b"\r\n\r\n")
+    length = next((int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), 0)
+    while len(body) < length:
+        body += connection.recv(65536)
+    return head + b"\r\n\r\n" + body
+
+
+def answer(status: int | str, body: bytes = b"", **headers: str) -> bytes:
+    """An answer; underscores in the names of headers stand for hyphens."""
+    headers = {"Content_Length": str(len(body)), "Connection": "close", **headers}
+    lines = [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    return "\r\n".join([f"HTTP/1.1 {status} Whatever", *lines, "", ""]).encode() + body
+
+
+def redirect(status: int, location: str) -> bytes:
+    return answer(status, Location=location)
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+class Talk:
+    """A client, what it waited, and what it got."""
+
+    def __init__(self, *, timeout: float = 10, **options: Any) -> None:
+        self.waits: list[float] = []
+        self.client = Client(**{"key": None, "timeout": timeout, "wait": self.waits.append, **options})
+
+    def post(self, url: str, content: bytes = b"{}") -> bytes:
+        got: list[bytes] = []
+        self.client.post(url, content, got.append, explain=lambda body: body.decode())
+        return b"".join(got)
+
+    def patiently(self, url: str) -> bytes:
+        return self.client.repeat(lambda tried: self.post(url))
+
+    def download(self, url: str) -> bytes:
+        with self.client.download(url) as (_, chunks):
+            return b"".join(chunks)
+
+
+def silence(connection: socket.socket) -> None:
+    connection.recv(1)  # until the client hangs up
+
+
+def stalled(connection: socket.socket) -> None:
+    connection.sendall(answer(200, Content_Length="100") + b"x" * 50)
+    silence(connection)
+
+
+def reset(connection: socket.socket) -> None:
+    connection.sendall(answer(200, Content_Length="100") + b"x" * 50)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+BREAKS: dict[str, Answer] = {
+    "shorter than its Content-Length": answer(200, Content_Length="100") + b"x" * 50,
+    "chunked without an end": CHUNKED + b"32\r\n" + b"x" * 50 + b"\r\n",
+    "chunked, cut within a chunk": CHUNKED + b"64\r\n" + b"x" * 50,
+    "no chunks, though announced": CHUNKED + b"this is no number\r\n",
+    "reset": reset,
+    "nothing at all": b"",
+    "no HTTP": b"220 mail.example.org ESMTP\r\n",
+}
+
+
+# --- time
+
+
+@pytest.mark.parametrize("ask", ["post", "patiently", "download"])
+def test_a_server_that_says_nothing_is_given_up_in_time(ask):
+    with Server(silence) as server, pytest.raises(TemporaryFailure, match=r"no answer within 0\.1 seconds"):
+        getattr(Talk(timeout=0.1), ask)(server.url)
+
+
+@pytest.mark.parametrize("ask", ["post", "download"])
+def test_a_body_that_stalls_is_given_up_in_time(ask):
+    with Server(stalled) as server, pytest.raises(TemporaryFailure, match="the answer stalled"):
+        getattr(Talk(timeout=0.1), ask)(server.url)
+
+
+def dripping(count: int, seconds: float) -> Callable[[socket.socket], None]:
+    def drip(connection: socket.socket) -> None:
+        connection.sendall(answer(200, Content_Length=str(count)))
+        for _ in range(count):
+            connection.sendall(b"x")
+            time.sleep(seconds)
+
+    return drip
+
+
+def test_an_answer_that_drips_is_given_up_at_its_deadline():
+    with Server(dripping(100_000, 0.01)) as server:
+        began = time.monotonic()
+        with pytest.raises(TemporaryFailure, match=r"no complete answer within 0\.3 seconds"):
+            Talk(timeout=0.3).post(server.url)
+        assert time.monotonic() - began < 5
+
+
+def test_a_file_may_take_longer_than_the_timeout_as_long_as_bytes_arrive():
+    with Server(dripping(30, 0.02)) as server:
+        assert Talk(timeout=0.4).download(server.url) == b"x" * 30
+
+
+# --- answers that break off
+
+
+@pytest.mark.parametrize("how", BREAKS)
+@pytest.mark.parametrize("ask", ["post", "download"])
+def test_an_answer_that_breaks_off_is_a_temporary_failure(ask, how):
+    with Server(BREAKS[how]) as server, pytest.raises(TemporaryFailure) as failure:
+        getattr(Talk(), ask)(server.url)
+    assert str(failure.value).startswith(server.url)
+    assert "\n" not in str(failure.value)
+
+
+def test_what_broke_off_is_asked_for_again():
+    with Server(*BREAKS.values(), answer(200, b"whole")) as server:
+        talk = Talk()
+        for _ in range(2):
+            with contextlib.suppress(TemporaryFailure):
+                assert talk.patiently(server.url) == b"whole"
+        assert len(server.requests) == len(BREAKS) + 1
+
+
+def test_a_download_begins_again_only_before_its_first_byte():
+    with Server(answer(503), b"", answer(200, b"whole")) as server:
+        talk = Talk()
+        assert talk.download(server.url) == b"whole"
+        assert len(talk.waits) == 2
+
+
+def test_a_port_without_a_server_is_a_temporary_failure_in_plain_words():
+    with pytest.raises(TemporaryFailure, match=rf"^{GONE}/x: no connection: .*refused$") as failure:
+        Talk().post(f"{GONE}/x")
+    assert "object at" not in str(failure.value)
+
+
+# --- refusals, temporary and not
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
+def test_these_answers_are_tried_again(status):
+    with Server(answer(status), answer(status), answer(200, b"there")) as server:
+        talk = Talk()
+        assert talk.patiently(server.url) == b"there"
+        assert len(talk.waits) == 2
+        assert 0.5 <= talk.waits[0] <= 1 <= talk.waits[1] <= 2
+
+
+def test_it_is_not_tried_for_ever():
+    with Server(answer(500, b"cursor already closed")) as server:
+        talk = Talk()
+        with pytest.raises(TemporaryFailure, match="answered 500 Whatever: cursor already closed"):
+            talk.patiently(server.url)
+        assert len(server.requests) == TRIES == len(talk.waits) + 1
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 409, 410, 415, 501 - 90])
+def test_these_answers_are_final(status):
+    with Server(answer(status, b"its own words")) as server:
+        talk = Talk()
+        with pytest.raises(Refused, match=f"answered {status} Whatever: its own words") as refusal:
+            talk.patiently(server.url)
+        assert refusal.value.status == status
+        assert (len(server.requests), talk.waits) == (1, [])
+        with pytest.raises(Refused, match=f"answered {status}"):
+            talk.download(server.url)
+
+
+@pytest.mark.parametrize("status", [204, 206, 304])
+def test_a_success_of_another_kind_is_none(status):
+    with Server(answer(status)) as server, pytest.raises(PermanentFailure, match=f"answered {status}"):
+        Talk().download(server.url)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_retry_after_in_seconds_is_heeded(status):
+    with Server(answer(status, Retry_After="7"), answer(status, Retry_After="0"), answer(200, b"there")) as server:
+        talk = Talk()
+        assert talk.patiently(server.url) == b"there"
+        assert talk.waits == [7, 0]
+
+
+def test_retry_after_as_a_date_is_heeded():
+    def at(seconds: int) -> str:
+        return format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)
+
+    with Server(answer(503, Retry_After=at(30)), answer(503, Retry_After=at(-30)), answer(200, b"there")) as server:
+        talk = Talk()
+        assert talk.patiently(server.url) == b"there"
+        assert 20 < talk.waits[0] <= 30
+        assert talk.waits[1] == 0
+
+
+def test_a_longer_wait_is_left_to_the_job():
+    with Server(answer(503, Retry_After=f"{LONGEST_WAIT + 1:g}")) as server:
+        talk = Talk()
+        with pytest.raises(TemporaryFailure) as failure:
+            talk.patiently(server.url)
+        assert failure.value.retry_after == LONGEST_WAIT + 1
+        assert (len(server.requests), talk.waits) == (1, [])
+
+
+NO_WAITS = ["soon", "-3", "1.5", "\xb2", "", "Fri, 99 Foo 2026 00:00:00 GMT", "Mon, 01 Jan 0001 00:00:00 -0000"]
+
+
+@pytest.mark.parametrize("value", NO_WAITS)
+def test_a_retry_after_that_says_nothing_is_passed_over(value):
+    with Server(answer(503, Retry_After=value).replace(b"\xc2\xb2", b"\xb2"), answer(200, b"there")) as server:
+        talk = Talk()
+        assert talk.patiently(server.url) == b"there"
+        assert 0 <= talk.waits[0] <= 1
+
+
+# --- redirects
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_post_stays_a_post_through_redirects(status):
+    with Server(redirect(status, "/moved?a=b"), answer(200, b"here")) as server:
+        assert Talk(key="k").post(f"{server.url}/first", b'{"q": 1}') == b"here"
+        assert server.requests[1].startswith(b"POST /moved?a=b HTTP/1.1\r\n")
+        assert server.requests[1].endswith(b'\r\n\r\n{"q": 1}')
+        assert server.headers(1)["content-type"] == "application/json"
+        assert server.headers(1)["authorization"] == "k"
+
+
+def test_a_get_is_redirected_too_relative_to_where_it_was_sent():
+    with Server(redirect(302, "../b/file.csv"), answer(200, b"here")) as server:
+        assert Talk().download(f"{server.url}/a/c/x") == b"here"
+        assert server.requests[1].startswith(b"GET /a/b/file.csv ")
+
+
+def test_a_redirect_without_a_location_is_a_refusal():
+    with Server(answer(302)) as server, pytest.raises(Refused, match="answered 302"):
+        Talk().post(server.url)
+
+
+def test_a_loop_of_redirects_ends():
+    with Server(redirect(302, "/again")) as server:
+        with pytest.raises(PermanentFailure, match="redirected too often"):
+            Talk().patiently(f"{server.url}/again")
+        assert len(server.requests) == 6
+
+
+def test_the_key_stays_with_its_host():
+    with Server(answer(200, b"elsewhere")) as other, Server(redirect(302, f"{other.url}/x")) as server:
+        assert Talk(key="k").post(server.url) == b"elsewhere"
+        assert server.headers(0)["authorization"] == "k"
+        assert "authorization" not in other.headers(0)
+
+
+def test_the_key_goes_bare_and_cookies_not_at_all():
+    with Server(answer(200, Set_Cookie="session=1; Path=/")) as server:
+        talk = Talk(key="secret-key")
+        talk.post(server.url)
+        talk.post(server.url)
+        assert server.headers(1)["authorization"] == "secret-key"
+        assert "cookie" not in server.headers(1)
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "ftp://example.org/",
+        "file:///etc/passwd",
+        "http://[bad/",
+        "http://example.org:port/",
+        "http://h:99999/",
+        "http://",
+    ],
+)
+def test_a_redirect_to_what_is_no_usable_url_is_a_permanent_failure(location):
+    with Server(redirect(302, location)) as server, pytest.raises(PermanentFailure):
+        Talk().post(server.url)
+
+
+def test_a_location_in_raw_utf8_is_understood():
+    with Server(redirect(302, "/Forêt.csv"), answer(200, b"here")) as server:
+        assert Talk().download(server.url) == b"here"
+        assert server.requests[1].startswith(b"GET /For%C3%AAt.csv ")
+
+
+# --- allowed hosts
+
+
+def test_a_host_that_is_not_allowed_is_not_asked():
+    with Server(answer(200)) as server:
+        with pytest.raises(PermanentFailure, match="not one of the allowed_hosts"):
+            Talk(allowed_hosts=["data.example.org"]).post(server.url)
+        assert server.requests == []
+
+
+@pytest.mark.parametrize("entry", ["127.0.0.1", "{host}"])
+def test_a_host_is_allowed_with_any_port_or_that_one(entry):
+    with Server(answer(200, b"yes")) as server, Server(answer(200, b"other port")) as other:
+        talk = Talk(allowed_hosts=[entry.format(host=server.host)])
+        assert talk.post(server.url) == b"yes"
+        if ":" in entry:
+            with pytest.raises(PermanentFailure, match="not one of the allowed_hosts"):
+                talk.post(other.url)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_to_a_host_that_is_not_allowed_is_not_followed(status):
+    with Server(answer(200)) as other, Server(redirect(status, f"{other.url}/")) as server:
+        with pytest.raises(PermanentFailure, match="not one of the allowed_hosts"):
+            Talk(allowed_hosts=[server.host]).download(server.url)
+        assert other.requests == []
+
+
+@pytest.mark.parametrize("trick", ["http://{other}\\@{host}/", "http://{other}\\.{host}/", "http:\\\\{other}/{host}"])
+def test_no_spelling_of_a_url_leads_to_another_host_than_the_one_allowed(trick):
+    with Server(answer(200)) as other, Server(answer(200)) as server:
+        url = trick.format(other=other.host, host=server.host)
+        for ask in ("post", "download"):
+            with pytest.raises(PermanentFailure):
+                getattr(Talk(allowed_hosts=[server.host]), ask)(url)
+        server.answers = [redirect(302, url)]
+        with pytest.raises(PermanentFailure):
+            Talk(allowed_hosts=[server.host]).post(server.url)
+        assert other.requests == []
+
+
+@pytest.mark.parametrize("url", ["ftp://example.org/x", "file:///etc/passwd", "gopher://h/", "//example.org/"])
+def test_only_http_is_fetched(url):
+    with pytest.raises(PermanentFailure, match="only http and https are fetched"):
+        Talk().download(url)
+
+
+# --- secrets
+
+
+def test_a_netrc_file_is_not_read(tmp_path, monkeypatch):
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password of-the-administrator\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    with Server(redirect(302, "/x"), answer(200)) as server:
+        Talk().post(server.url)
+        assert "authorization" not in server.headers(0)
+        assert "authorization" not in server.headers(1)
+
+
+def test_the_user_and_password_of_a_url_are_sent_unless_there_is_a_key():
+    with Server(answer(200)) as server:
+        url = f"http://me:pass%20word@{server.host}/"
+        Talk().download(url)
+        Talk(key="k").download(url)
+        assert server.headers(0)["authorization"] == "Basic bWU6cGFzcyB3b3Jk"
+        assert server.headers(1)["authorization"] == "k"
+
+
+FAILURES: dict[str, Answer] = {
+    **BREAKS,
+    "silence": silence,
+    "stalled": stalled,
+    "refused": answer(403),
+    "broken": answer(500),
+    "redirected without end": redirect(302, ""),
+    "redirected to no URL": redirect(302, "http://[me:hunter2/?token=hunter2"),
+    "redirected to no host": redirect(302, "http://me:hunter2@*.example.org/?token=hunter2"),
+    "redirected to no port": redirect(302, "http://me:hunter2@127.0.0.1:99999/?token=hunter2"),
+    "redirected to no port elsewhere": redirect(302, "http://me:hunter2@example.org:99999/?token=hunter2"),
+    "redirected to another scheme": redirect(302, "ftp://me:hunter2@127.0.0.1/?token=hunter2"),
+    "redirected to a closed port": redirect(302, GONE.replace("//", "//me:hunter2@") + "/?token=hunter2"),
+    "bad gzip": answer(200, b"this is no gzip", Content_Encoding="gzip"),
+}
+
+
+@pytest.mark.parametrize("how", FAILURES)
+@pytest.mark.parametrize("ask", ["post", "download"])
+def test_no_message_holds_what_a_url_keeps_secret(ask, how):
+    with Server(FAILURES[how]) as server:
+        url = f"http://me:hunter2@{server.host}/path?token=hunter2"
+        if how == "redirected without end":
+            server.answers = [redirect(302, url)]
+        talk = Talk(timeout=0.2, key="hunter2")
+        with pytest.raises((TemporaryFailure, PermanentFailure)) as failure:
+            getattr(talk, ask)(url)
+        assert "hunter2" not in str(failure.value)
+        assert "token" not in str(failure.value)
+
+
+@pytest.mark.parametrize(
+    "url", [f"{GONE.replace('//', '//me:hunter2@')}/?token=hunter2", "ftp://me:hunter2@h/?hunter2"]
+)
+def test_no_message_about_a_url_that_leads_nowhere_holds_a_secret(url):
+    with pytest.raises((TemporaryFailure, PermanentFailure)) as failure:
+        Talk().post(url)
+    assert "hunter2" not in str(failure.value)
+
+
+# --- TLS
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate and its key in one file, signed by nobody."""
+    return make_certificate(tmp_path_factory.mktemp("tls"), "IP:127.0.0.1")
+
+
+@pytest.fixture
+def tls_server(certificate: Path) -> Iterator[Server]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    with Server(answer(200, b"over TLS"), tls=context) as server:
+        yield server
+
+
+def test_a_certificate_that_is_not_trusted_is_refused(tls_server):
+    with pytest.raises(TemporaryFailure, match=r": its certificate is not trusted: .*self[- ]signed"):
+        Talk(key="k").post(tls_server.url)
+    assert tls_server.requests == []
+
+
+def test_a_certificate_that_the_administrator_trusts_is_taken(tls_server, certificate, monkeypatch):
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", f"{certificate}.crt")
+    assert Talk().post(tls_server.url) == b"over TLS"
+
+
+# --- compression
+
+
+def test_an_answer_may_come_compressed():
+    rows = json.dumps([[number, "x" * (number % 50)] for number in range(20_000)]).encode()
+    with Server(answer(200, gzip.compress(rows), Content_Encoding="gzip")) as server:
+        assert Talk().post(server.url) == rows
+        assert "gzip" in server.headers(0)["accept-encoding"]
+
+
+def test_a_compressed_answer_is_taken_piece_by_piece():
+    packed = gzip.compress(b"x" * 50_000_000)
+    with Server(answer(200, packed, Content_Encoding="gzip")) as server:
+        sizes: list[int] = []
+        Talk().client.post(server.url, b"", lambda chunk: sizes.append(len(chunk)), explain=bytes.decode)
+        assert sum(sizes) == 50_000_000
+        assert max(sizes) <= 1_000_000
+
+
+def test_a_file_is_asked_for_as_it_is():
+    with Server(answer(200, gzip.compress(b"rows"), Content_Encoding="gzip")) as server:
+        assert Talk().download(f"{server.url}/rows.csv") == b"rows"  # though gzip was not asked for
+        assert server.headers(0)["accept-encoding"] == "identity"
+
+
+def test_a_gz_file_stays_one():
+    packed = gzip.compress(b"rows")
+    with Server(answer(200, packed, Content_Encoding="gzip")) as server:
+        assert Talk().download(f"{server.url}/rows.csv.gz?x=1") == packed
+
+
+# --- files
+
+
+def test_a_file_arrives_with_its_headers_and_every_byte():
+    content = bytes(range(256)) * 2000
+    with Server(answer(200, content, Content_Type="text/csv")) as server, Talk().client.download(server.url) as got:
+        headers, chunks = got
+        assert headers["content-type"] == "text/csv"
+        assert b"".join(chunks) == content
+
+
+def test_an_empty_file_is_a_file():
+    with Server(answer(200)) as server:
+        assert Talk().download(server.url) == b""
+
+
+def test_a_file_without_an_announced_length_arrives():
+    with Server(b"HTTP/1.1 200 OK\r\n\r\nall of it", CHUNKED + b"4\r\nall \r\n5\r\nof it\r\n0\r\n\r\n") as server:
+        assert Talk().download(server.url) == b"all of it"
+        assert Talk().download(server.url) == b"all of it"
+
+
+def test_several_threads_may_use_one_client():
+    with Server(answer(200, b"x" * 1000)) as server:
+        talk, got = Talk(), []
+        threads = [threading.Thread(target=lambda: got.append(talk.post(server.url))) for _ in range(16)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(20)
+        assert got == [b"x" * 1000] * 16

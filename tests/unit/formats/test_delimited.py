@@ -1,0 +1,165 @@
+"""Rows as text: to the byte what CKAN's own download writes."""
+
+import csv
+import io
+import json
+import re
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ckanpackager.archives import writer
+from ckanpackager.config.settings import Archives, Ckan, DarwinCore
+from ckanpackager.demo import sample
+from ckanpackager.demo.ckan_api import JSON_NULL, CkanApi, Resource
+from ckanpackager.formats.delimited import RowRenderer
+from ckanpackager.formats.json_values import Number, spaced_json
+from ckanpackager.formats.ndjson import json_lines
+from ckanpackager.formats.registry import FORMATS
+from ckanpackager.http_client import Client
+from ckanpackager.jobs.request import PackageDatastore
+from ckanpackager.packagers import datastore
+from ckanpackager.packagers.context import PackagingContext
+
+SAMPLE = Resource(sample.FIELDS, list(sample.rows(500)))
+
+
+def packaged(api: CkanApi, directory: Path, **parameters: Any) -> bytes:
+    """The file in the archive that package_datastore makes."""
+    request = PackageDatastore(api_url=api.api_url, resource_id="r", email="ann@example.org", **parameters)
+    context = PackagingContext(
+        client=Client(key=None, timeout=20),
+        ckan=Ckan(),
+        archives=Archives(),
+        darwin_core=DarwinCore(),
+        now=0,
+        tell=lambda rows, expected: None,
+    )
+    with writer.create(directory / "a.zip", Archives(), 0) as writing:
+        datastore.package(request, writing, context)
+    with zipfile.ZipFile(directory / "a.zip") as zip:
+        (name,) = zip.namelist()
+        assert name == f"resource.{request.format}"
+        return zip.read(name)
+
+
+def dump(api: CkanApi) -> bytes:
+    """What the site's own download sends."""
+    with Client(key=None, timeout=20).download(f"{api.url}/datastore/dump/r") as (_, chunks):
+        return b"".join(chunks)
+
+
+def without_milliseconds(text: bytes) -> bytes:
+    return re.sub(rb"(T\d\d:\d\d:\d\d)\.\d{3}", rb"\1", text)
+
+
+@pytest.mark.parametrize("version", [(2, 7), (2, 8), (2, 12)])
+@pytest.mark.parametrize("backend", [None, "solr", "versioned-datastore"])
+def test_the_csv_of_every_server_is_ckans_own_download_to_the_byte(version, backend, tmp_path):
+    with CkanApi({"r": Resource(SAMPLE.fields, SAMPLE.rows, backend=backend)}, version=version) as api:
+        header, _, body = dump(api).partition(b"\r\n")  # only its header has such an end
+        assert packaged(api, tmp_path) == header + b"\n" + body
+
+
+@pytest.mark.parametrize("format", ["csv", "tsv"])
+@pytest.mark.parametrize("fields", [None, ["Associated Media", "Image Checked"], ["Occurrence Remarks"]])
+def test_rows_that_we_write_equal_those_that_ckan_writes(format, fields, tmp_path):
+    texts = []
+    for version in [(2, 7), (2, 12)]:
+        with CkanApi({"r": SAMPLE}, version=version) as api:
+            texts.append(packaged(api, tmp_path, format=format, fields=fields))
+    assert without_milliseconds(texts[0]) == without_milliseconds(texts[1])
+    assert texts[0].count(b"\n") >= 501
+
+
+KINDS = ["text", "int4", "numeric", "float8", "bool", "json", "timestamp"]
+VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "text": st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=9)
+    | st.text('",\t\n\r\\ét', max_size=5),
+    "int4": st.integers(-(2**31), 2**31 - 1),
+    "numeric": st.decimals(allow_nan=False, allow_infinity=False, places=4),
+    "float8": st.floats(allow_nan=False, allow_infinity=False).filter(lambda one: one != 0 or str(one) == "0.0"),
+    "bool": st.booleans(),
+    "json": st.just(JSON_NULL)
+    | st.recursive(
+        st.booleans() | st.integers(-(2**53), 2**53) | st.text('"\\\n\x7f\x1fé🦋 ,', max_size=5),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text('a"é', max_size=2), inner, max_size=3),
+        max_leaves=6,
+    ),
+    "timestamp": st.datetimes().map(lambda moment: moment.replace(microsecond=0).isoformat()),
+}
+
+
+@given(st.lists(st.tuples(*[st.none() | VALUES[kind] for kind in KINDS]), max_size=5), st.sampled_from(["csv", "tsv"]))
+def test_whatever_the_values_are_they_are_written_as_ckan_writes_them(rows, format):
+    from ckanpackager.demo.render import Column, delimited, records
+
+    columns = [Column(kind, kind, workspace) for workspace, kind in enumerate(KINDS)]
+    lists = records(columns, [list(row) for row in rows], "lists", False)
+    values = msgspec.json.Decoder(list[list[Any]], float_hook=Number).decode(lists)
+    expected = delimited(columns, [list(row) for row in rows], "," if format == "csv" else "\t", False)
+    assert RowRenderer(FORMATS[format].delimiter, KINDS).rows(values).decode() == expected
+
+
+@given(st.lists(st.lists(VALUES["text"], min_size=2, max_size=2), max_size=6), st.sampled_from(["csv", "tsv"]))
+def test_what_is_written_is_read_again(rows, format):
+    text = RowRenderer(FORMATS[format].delimiter, ["text", "text"]).rows(rows).decode()
+    delimiter = "," if format == "csv" else "\t"
+    assert list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)) == rows
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "cell"),
+    [
+        ("text", None, ""),
+        ("text", "", '""'),
+        ("text", "a,b", '"a,b"'),
+        ("text", 'a"b', '"a""b"'),
+        ("text", "a\rb", '"a\rb"'),
+        ("text", "=1+1", "=1+1"),
+        ("text", " a ", " a "),
+        ("bool", True, "t"),
+        ("bool", False, "f"),
+        ("numeric", Number("70.4300"), "70.4300"),
+        ("numeric", 12345678901234567890123, "12345678901234567890123"),
+        ("float8", Number("1e+25"), "1e+25"),
+        ("json", None, "null"),
+        ("jsonb", None, ""),
+        ("json", {"a": [1, Number("2.50"), "é"]}, '"{""a"": [1, 2.50, ""\\u00e9""]}"'),
+        ("json", "null", '"""null"""'),
+        ("json", True, "true"),
+        ("json", [], "[]"),
+    ],
+)
+def test_a_cell_is_written_as_postgresql_writes_it(kind, value, cell):
+    assert RowRenderer(",", [kind, "text"]).rows([[value, "x"]]) == f"{cell},x\n".encode()
+
+
+def test_a_header_is_quoted_where_it_must_be_and_ends_in_a_line_feed():
+    names = ["_id", "a,b", 'the "best"', "é\n"]
+    assert RowRenderer(",", ["int"] * 4).header(names).decode() == '_id,"a,b","the ""best""","é\n"\n'
+    assert RowRenderer("\t", ["int"] * 4).header(names).decode() == '_id\ta,b\t"the ""best"""\t"é\n"\n'
+
+
+@given(VALUES["json"].filter(lambda value: value is not JSON_NULL))
+def test_json_is_spaced_as_ckans_clients_space_it(value):
+    assert spaced_json(value) == json.dumps(value, ensure_ascii=False)
+
+
+def test_json_keeps_the_digits_of_numbers():
+    value = msgspec.json.Decoder(float_hook=Number).decode(b'{"a":[70.4300,1E-7,123456789012345678901]}')
+    assert spaced_json(value) == '{"a": [70.4300, 1E-7, 123456789012345678901]}'
+
+
+def test_a_json_object_stays_on_its_line():
+    raw = [msgspec.Raw(text) for text in (b'{"a": 1.50}', b'{\n "a": "x\\ny"\n}', b"{}")]
+    assert json_lines(raw[:1]) == b'{"a": 1.50}\n'
+    lines = json_lines(raw).decode().splitlines()
+    assert [json.loads(line) for line in lines] == [{"a": 1.5}, {"a": "x\ny"}, {}]
+    assert "1.50" in lines[0]
+    assert json_lines([]) == b""
