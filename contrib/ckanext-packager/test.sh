@@ -79,4 +79,4 @@ echo "CKAN $version, $folder"
 if [ -n "${TEST_CKAN_SHELL:-}" ]; then  # look around in a shell before all is removed
     export folder venv; exec 3<&0; bash || true; exit
 fi
-(cd "$here" && "$venv/bin/python" -m pytest --ckan-ini="$folder/test.ini" -p no:cacheprovider "$@")
+(cd "$here" && "$venv/bin/pytest" --ckan-ini="$folder/test.ini" -p no:cacheprovider "$@")

@@ -9,10 +9,18 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import ckan.plugins.toolkit as tk
 import pytest
-from ckan.tests import factories
+from ckan import plugins
+from ckan.tests import factories, helpers
 
 SECRET = "the-secret-of-the-tests"
 JOB = "20261124T120000-0123456789abcdef"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def app():
+    """One CKAN for all tests; pytest-ckan's own fixture makes one for each, which takes seconds."""
+    plugins.load_all()
+    return helpers._get_test_app()
 
 
 class FakePackager:
@@ -147,7 +155,11 @@ class Client:
         return self
 
     def get(self, url, status=200, **options):
-        return Page(self.browser.get(url, headers=self.headers, environ_overrides=PEER, status=status, follow_redirects=False, **options))
+        return Page(
+            self.browser.get(
+                url, headers=self.headers, environ_overrides=PEER, status=status, follow_redirects=False, **options
+            )
+        )
 
     def post(self, url, data, status=200, headers=None):
         headers = {**self.headers, **(headers or {})}

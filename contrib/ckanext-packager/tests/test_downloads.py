@@ -2,13 +2,13 @@
 
 import datetime
 
-import ckan.model as model
 import pytest
+from ckan import model
+
 from ckanext.packager.model import PackagerJob, jobs_of
 
 from .conftest import JOB, action, make_user, trusted
 
-pytestmark = pytest.mark.usefixtures("with_plugins")
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_after_so_many_days_they_are_forgotten_and_deleted(packager, client, per
 
 def test_what_the_packager_has_removed_is_said_so(packager, client, person, table):
     request_as(packager, person, "job-5", resource_id=table["id"])
-    packager.answer("/status", 404, msg="there is no such job")
+    packager.answer("/status", 400, msg="job: there is no such job")
     assert "Not known any more" in client.log_in(person).get("/dashboard/downloads").words
 
 

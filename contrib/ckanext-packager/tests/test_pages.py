@@ -10,7 +10,6 @@ from ckanext.packager.rate_limit import connect_to_redis
 
 from .conftest import JOB, make_table, make_user, trusted
 
-pytestmark = pytest.mark.usefixtures("with_plugins")
 
 
 def form_url(table, **arguments):
@@ -179,7 +178,9 @@ class TestSending:
         return client.post(form_url(table), data, status)
 
     def test_it_leads_to_the_page_of_the_job_with_the_packagers_words(self, packager, client, table):
-        packager.answer("/package_datastore", msg="You are in.", job=JOB, status_url=f"https://p.example.org/jobs/{JOB}")
+        packager.answer(
+            "/package_datastore", msg="You are in.", job=JOB, status_url=f"https://p.example.org/jobs/{JOB}"
+        )
         sent = self.send(client, table)
         assert urlsplit(sent.location).path == f"/download-request/job/{JOB}"
         assert packager.requests()[0][1]["filters"] == {"Country": ["Kenya"]}
@@ -288,7 +289,7 @@ class TestJobPage:
         assert 'href="https://p.example.org/archives/x/y.zip"' in client.get(f"/download-request/job/{JOB}").html
 
     def test_an_unknown_job_is_not_found(self, packager, client):
-        packager.answer("/status", 404, msg="there is no such job")
+        packager.answer("/status", 400, msg="job: there is no such job")
         client.get(f"/download-request/job/{JOB}", 404)
 
     def test_a_packager_that_is_down_is_told_kindly(self, packager, client, ckan_config, monkeypatch):

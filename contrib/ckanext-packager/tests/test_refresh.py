@@ -1,7 +1,7 @@
 """A dataset changes, and the packager hears of it from a background job."""
 
-import ckan.model as model
 import pytest
+from ckan import model
 from ckan.lib import jobs
 from ckan.lib.redis import connect_to_redis
 from ckan.tests import factories
@@ -9,7 +9,7 @@ from ckan.tests import factories
 from .conftest import SECRET, trusted
 
 pytestmark = [
-    pytest.mark.usefixtures("with_plugins", "no_old_jobs"),
+    pytest.mark.usefixtures("no_old_jobs"),
     pytest.mark.ckan_config("ckanext.packager.refresh", True),
 ]
 

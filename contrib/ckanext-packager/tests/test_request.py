@@ -6,7 +6,6 @@ from ckan.tests import factories
 
 from .conftest import JOB, SECRET, action, make_table, make_user, trusted
 
-pytestmark = pytest.mark.usefixtures("with_plugins")
 
 
 def errors_of(*arguments, **data):
@@ -225,7 +224,7 @@ class TestStatus:
         assert packager.calls == [("/status", {"secret": SECRET, "job": JOB})]
 
     def test_an_unknown_job_is_not_found(self, packager):
-        packager.answer("/status", 404, msg="there is no such job")
+        packager.answer("/status", 400, msg="job: there is no such job")
         with pytest.raises(tk.ObjectNotFound):
             action("packager_status", job=JOB)
 

@@ -6,7 +6,6 @@ from ckan.tests import factories
 
 from .conftest import action, make_table, make_user
 
-pytestmark = pytest.mark.usefixtures("with_plugins")
 SVG = b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"><rect/></svg>'
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Optional
+from typing import Any
 
 import ckan.plugins.toolkit as tk
 
@@ -23,7 +23,7 @@ def public(action: str, entity_id: str) -> bool:
     return True
 
 
-def key_for_resource(resource_id: str) -> Optional[str]:
+def key_for_resource(resource_id: str) -> str | None:
     """The token to send along, None if there is no need.  The person's own right has been checked before.
 
     Raises NoKey.
@@ -31,7 +31,7 @@ def key_for_resource(resource_id: str) -> Optional[str]:
     return None if public("resource_show", resource_id) else _token()
 
 
-def key_for_dataset(context: Mapping[str, Any], package: Mapping[str, Any]) -> Optional[str]:
+def key_for_dataset(context: Mapping[str, Any], package: Mapping[str, Any]) -> str | None:
     """The token to send along for all of a dataset, None if there is no need.
 
     With the token the packager could read every resource, so the person must be allowed to.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple
 
 import requests
 
@@ -15,7 +15,7 @@ _BLOCK = 64 * 1024
 class PackagerError(Exception):
     """The packager refused a request; the text is its own words, for people."""
 
-    def __init__(self, message: str, status: int, retry_after: Optional[str] = None) -> None:
+    def __init__(self, message: str, status: int, retry_after: str | None = None) -> None:
         super().__init__(message)
         self.status = status  # HTTP's
         self.retry_after = retry_after  # seconds
@@ -81,7 +81,7 @@ class Packager(NamedTuple):
         raise _refusal(status, _json(body), headers.get("Retry-After"))
 
 
-def _refusal(status: int, reply: Any, retry_after: Optional[str]) -> PackagerError:
+def _refusal(status: int, reply: Any, retry_after: str | None) -> PackagerError:
     said = ""
     if isinstance(reply, dict):
         said = str(reply.get("msg") or reply.get("message") or "")

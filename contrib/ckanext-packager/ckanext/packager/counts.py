@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple
 
-import ckan.model as model
 import ckan.plugins.toolkit as tk
+from ckan import model
 from sqlalchemy.exc import DBAPIError
 
 from ckanext.packager import estimate
@@ -24,9 +24,9 @@ class Counted(NamedTuple):
         problem: CKAN's own words when it cannot apply the selection.
     """
 
-    rows: Optional[int]
+    rows: int | None
     estimated: bool = False
-    size: Optional[int] = None
+    size: int | None = None
     problem: str = ""
 
 
@@ -44,7 +44,7 @@ def count(user: str, resource_id: str, query: Mapping[str, Any], *, sample: bool
     return Counted(rows, bool(found.get("total_was_estimated")), size)
 
 
-def _size(user: str, resource_id: str, query: Mapping[str, Any], rows: int) -> Optional[int]:
+def _size(user: str, resource_id: str, query: Mapping[str, Any], rows: int) -> int | None:
     options = {"limit": estimate.SAMPLE_ROWS, "records_format": "csv", "include_total": False}
     sample = _search(user, resource_id, {**query, **options})["records"]
     return estimate.zipped_size(sample, min(rows, estimate.SAMPLE_ROWS), rows)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import zlib
-from typing import Optional
 
 SAMPLE_ROWS = 200
 _ZIPPED_SMALLER = 0.85  # a long file shrinks somewhat more than its first rows do
 
 
-def zipped_size(sample: str, sample_rows: int, rows: int) -> Optional[int]:
+def zipped_size(sample: str, sample_rows: int, rows: int) -> int | None:
     """Bytes of a zipped CSV of so many rows that are like the sample's; None without a sample."""
     if not sample or sample_rows <= 0:
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Optional
+from typing import Any
 
 import ckan.plugins.toolkit as tk
 
@@ -21,7 +21,7 @@ def user_name() -> str:
 def resource_form(resource: dict[str, Any]) -> dict[str, Any]:
     """The variables of the form for a resource."""
     table = bool(resource.get("datastore_active"))
-    selection = _selection(resource) if table else Selection()
+    selection = _selection(resource) if table else Selection({})
     counted = counts.count(user_name(), resource["id"], selection.query()) if table else None
     return {
         "resource": resource,
@@ -37,7 +37,7 @@ def dataset_form(package: dict[str, Any]) -> dict[str, Any]:
     """The variables of the form for a dataset."""
     resources = []
     for resource in package["resources"]:
-        counted: Optional[counts.Counted] = None
+        counted: counts.Counted | None = None
         if resource.get("datastore_active") and len(resources) < _COUNTED:
             counted = counts.count(user_name(), resource["id"], {}, sample=False)
         resources.append({"resource": resource, "counted": counted, "bytes": _bytes(resource)})
@@ -50,7 +50,7 @@ def dataset_form(package: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def request_data(resource: Optional[dict[str, Any]], package: dict[str, Any]) -> dict[str, Any]:
+def request_data(resource: dict[str, Any] | None, package: dict[str, Any]) -> dict[str, Any]:
     """What `packager_request` gets, from the form that was sent."""
     form = tk.request.form
     data: dict[str, Any] = {"email": form.get("email", ""), "format": form.get("format", "")}
@@ -68,13 +68,13 @@ def _selection(resource: Mapping[str, Any]) -> Selection:
         try:
             selection = from_json(form["selection"])
         except ValueError:
-            return Selection()
+            return Selection({})
         number = form.get("remove", "")
         return selection.without(int(number)) if number.isascii() and number.isdecimal() else selection
     return from_view(tk.request.args, _view(resource, tk.request.args.get("view_id")))
 
 
-def _view(resource: Mapping[str, Any], view_id: Optional[str]) -> Optional[dict[str, Any]]:
+def _view(resource: Mapping[str, Any], view_id: str | None) -> dict[str, Any] | None:
     if not view_id:
         return None
     try:
@@ -99,7 +99,7 @@ def _typed() -> dict[str, str]:
     return {"email": form.get("email", own or ""), "format": form.get("format", "")}
 
 
-def _bytes(resource: Mapping[str, Any]) -> Optional[int]:
+def _bytes(resource: Mapping[str, Any]) -> int | None:
     try:
         return int(resource.get("size") or 0) or None
     except (TypeError, ValueError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from typing import Any, Optional
+from typing import Any
 
 import ckan.plugins.toolkit as tk
 from ckan.lib.formatters import localised_number
@@ -32,7 +32,7 @@ def offers_dataset(package: dict[str, Any]) -> bool:
     )
 
 
-def request_url(resource: dict[str, Any], view: Optional[dict[str, Any]]) -> str:
+def request_url(resource: dict[str, Any], view: dict[str, Any] | None) -> str:
     """The form for a resource, with what the address of this page says of the selection."""
     names = ("filters", "q")
     arguments = {name: tk.request.args[name] for name in names if tk.request.args.get(name)}
@@ -51,7 +51,7 @@ def size(number: Any) -> str:
     return f"{value:.1f} TB"
 
 
-def date(seconds: Any) -> Optional[datetime.datetime]:
+def date(seconds: Any) -> datetime.datetime | None:
     """The packager's times are seconds since 1970; for `h.render_datetime`."""
     if not isinstance(seconds, (int, float)):
         return None

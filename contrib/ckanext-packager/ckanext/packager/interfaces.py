@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Any
 
 from ckan.plugins.interfaces import Interface
 
@@ -11,7 +11,7 @@ class IPackager(Interface):
     """Look at requests before they go to the packager: for a CAPTCHA, a quota, a list of addresses."""
 
     def before_packager_request(
-        self, context: dict[str, Any], data_dict: dict[str, Any], form: Optional[dict[str, str]]
+        self, context: dict[str, Any], data_dict: dict[str, Any], form: dict[str, str] | None
     ) -> None:
         """Let the request pass, or raise `toolkit.ValidationError`, whose words the person reads beside the form.
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import datetime
-from typing import Any, Optional
+from typing import Any
 
-import ckan.model as model
 import ckan.plugins.toolkit as tk
+from ckan import model
 from sqlalchemy import Column, DateTime, UnicodeText
 
 from ckanext.packager import settings
@@ -25,7 +25,7 @@ class PackagerJob(tk.BaseModel):  # type: ignore[misc, name-defined]
     created = Column(DateTime, nullable=False, index=True)  # UTC
 
 
-def remember(job: str, *, user_id: str, resource_id: Optional[str], dataset_id: str, status_url: Optional[str]) -> None:
+def remember(job: str, *, user_id: str, resource_id: str | None, dataset_id: str, status_url: str | None) -> None:
     """Note a job, and forget those that are too old."""
     forget_old()
     model.Session.merge(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple
 
 DARWIN_CORE = "dwca"  # the form's name for a Darwin Core Archive, which to the packager is a task and no format
 
@@ -41,7 +41,11 @@ def downloadable(resource: Mapping[str, Any]) -> bool:
     if resource.get("datastore_active"):
         return True
     url = str(resource.get("url") or "")
-    return url.startswith(("http://", "https://")) and resource.get("resource_type") not in ("api", "listing", "service")
+    return url.startswith(("http://", "https://")) and resource.get("resource_type") not in (
+        "api",
+        "listing",
+        "service",
+    )
 
 
 def for_resource(
@@ -52,7 +56,7 @@ def for_resource(
     query: Mapping[str, Any],
     file_format: str = "",
     doi: str = "",
-    key: Optional[str] = None,
+    key: str | None = None,
 ) -> Call:
     """Rows of the datastore where there are any, else the file.
 
@@ -76,7 +80,7 @@ def for_resource(
 
 
 def for_dataset(
-    portal: Portal, dataset_id: str, email: str, *, file_format: str = "", key: Optional[str] = None
+    portal: Portal, dataset_id: str, email: str, *, file_format: str = "", key: str | None = None
 ) -> Call:
     """Every resource of a dataset, tables in that format."""
     parameters = {"dataset_id": dataset_id, "email": email, "api_url": portal.api_url}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import ckan.plugins as plugins
 import ckan.plugins.toolkit as tk
+from ckan import plugins
 from ckan.lib.plugins import DefaultTranslation
 
 from ckanext.packager import helpers, refresh, views

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-import ckan.model as model
 import ckan.plugins.toolkit as tk
+from ckan import model
 from ckan.lib.redis import connect_to_redis
 from redis.exceptions import RedisError
 from sqlalchemy import event

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Optional, Union
+from typing import Any, NamedTuple, Union
 from urllib.parse import unquote
 
 Words = Union[str, dict[str, str]]
@@ -15,7 +15,7 @@ class Criterion(NamedTuple):
     """One condition that rows meet, so that it can be shown in words and removed."""
 
     kind: str  # "filter", "search" (whole words) or "start" (beginnings of words)
-    field: Optional[str]  # None: any column
+    field: str | None  # None: any column
     values: tuple[str, ...]
 
 
@@ -26,7 +26,7 @@ class Selection(NamedTuple):
     the search boxes of datatables_view work.
     """
 
-    filters: dict[str, list[Any]] = {}
+    filters: dict[str, list[Any]]
     words: Words = ""
     partial: bool = False
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Optional
-
 import ckan.plugins.toolkit as tk
 
 from ckanext.packager.client import Packager
@@ -22,7 +20,7 @@ def configured() -> bool:
 
 
 def packager() -> Packager:
-    return Packager(_text("url"), _text("secret"), tk.config.get("ckanext.packager.timeout"))
+    return Packager(_text("url"), _text("secret"), float(tk.config.get("ckanext.packager.timeout")))
 
 
 def patient_packager() -> Packager:
@@ -37,16 +35,16 @@ def portal() -> Portal:
     return Portal(site_url + root_path, _text("ckan_url") or site_url + root_path)
 
 
-def api_token() -> Optional[str]:
+def api_token() -> str | None:
     return _text("api_token") or None
 
 
 def formats() -> list[str]:
-    return list(tk.config.get("ckanext.packager.formats"))
+    return list(tk.aslist(tk.config.get("ckanext.packager.formats")))
 
 
 def anonymous() -> bool:
-    return bool(tk.config.get("ckanext.packager.anonymous"))
+    return bool(tk.asbool(tk.config.get("ckanext.packager.anonymous")))
 
 
 def rate_limit() -> int:
@@ -62,4 +60,4 @@ def keep_jobs() -> int:
 
 
 def refresh() -> bool:
-    return bool(tk.config.get("ckanext.packager.refresh"))
+    return bool(tk.asbool(tk.config.get("ckanext.packager.refresh")))

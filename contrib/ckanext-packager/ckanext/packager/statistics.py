@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Any
 
-import ckan.model as model
+from ckan import model
 
 from ckanext.packager.client import Packager
 
 CHARTS = ("resources", "domains", "formats")
 
 
-def figures(packager: Packager, organization: Optional[str]) -> dict[str, Any]:
+def figures(packager: Packager, organization: str | None) -> dict[str, Any]:
     """Totals by resource, the most requested first; those of one organization, or all.  Raises PackagerError."""
     totals = {
-        str(key): value for key, value in (packager.post("/statistics").get("totals") or {}).items() if isinstance(value, dict)
+        str(key): value
+        for key, value in (packager.post("/statistics").get("totals") or {}).items()
+        if isinstance(value, dict)
     }
     everything = totals.pop("*", None)
     rows = _named(totals, organization)
@@ -25,7 +27,7 @@ def figures(packager: Packager, organization: Optional[str]) -> dict[str, Any]:
     return {"resources": rows, "total": total}
 
 
-def _named(totals: dict[str, dict[str, Any]], organization: Optional[str]) -> list[dict[str, Any]]:
+def _named(totals: dict[str, dict[str, Any]], organization: str | None) -> list[dict[str, Any]]:
     """A row for each resource, and for each dataset that was requested as a whole.
 
     What CKAN does not know any more is listed by its id, for sysadmins alone: it belongs to no organization.
@@ -42,19 +44,24 @@ def _named(totals: dict[str, dict[str, Any]], organization: Optional[str]) -> li
     ]
 
 
-def _resources(ids: list[str], organization: Optional[str]) -> dict[str, dict[str, Any]]:
+def _resources(ids: list[str], organization: str | None) -> dict[str, dict[str, Any]]:
     query = (
         model.Session.query(model.Resource.id, model.Resource.name, model.Package.name, model.Package.title)
         .join(model.Package, model.Package.id == model.Resource.package_id)
         .filter(model.Resource.id.in_(ids))
     )
     return {
-        entity: {"name": name or title or dataset, "dataset": dataset, "dataset_title": title or dataset, "is_dataset": False}
+        entity: {
+            "name": name or title or dataset,
+            "dataset": dataset,
+            "dataset_title": title or dataset,
+            "is_dataset": False,
+        }
         for entity, name, dataset, title in _of(query, organization)
     }
 
 
-def _datasets(ids: list[str], organization: Optional[str]) -> dict[str, dict[str, Any]]:
+def _datasets(ids: list[str], organization: str | None) -> dict[str, dict[str, Any]]:
     query = model.Session.query(model.Package.id, model.Package.name, model.Package.title)
     return {
         entity: {"name": title or dataset, "dataset": dataset, "dataset_title": title or dataset, "is_dataset": True}
@@ -62,7 +69,7 @@ def _datasets(ids: list[str], organization: Optional[str]) -> dict[str, dict[str
     }
 
 
-def _of(query: Any, organization: Optional[str]) -> Any:
+def _of(query: Any, organization: str | None) -> Any:
     if not organization:
         return query
     group = model.Group.get(organization)

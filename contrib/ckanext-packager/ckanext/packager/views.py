@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
-from typing import Any, Optional
+from typing import Any
 
 import ckan.plugins.toolkit as tk
 from flask import Blueprint, session
 from sqlalchemy.exc import SQLAlchemyError
 
-from ckanext.packager import forms, model as jobs, settings, statistics
+from ckanext.packager import forms, settings, statistics
+from ckanext.packager import model as jobs
 from ckanext.packager.client import PackagerError, Unavailable
 
 blueprint = Blueprint("packager", __name__)
@@ -93,7 +94,7 @@ def organization_statistics(id: str) -> Any:
     return _statistics({"organization_id": group["id"]}, "packager/organization_statistics.html", variables)
 
 
-def _request(package: dict[str, Any], resource: Optional[dict[str, Any]]) -> Any:
+def _request(package: dict[str, Any], resource: dict[str, Any] | None) -> Any:
     if not settings.anonymous() and not tk.current_user.is_authenticated:
         return _to_login()
     errors: dict[str, list[str]] = {}

@@ -28,7 +28,9 @@ FLAGS += ["--disable-component-update", "--disable-sync"]
 
 
 def pytest_collection_modifyitems(items):
-    missing = [name for name, there in (("chromium", CHROMIUM), ("ckanpackager", Path(CKANPACKAGER).is_file())) if not there]
+    missing = [
+        name for name, there in (("chromium", CHROMIUM), ("ckanpackager", Path(CKANPACKAGER).is_file())) if not there
+    ]
     if missing:
         here = Path(__file__).parent
         for item in items:
@@ -135,12 +137,9 @@ stats_db: sqlite:///statistics.db
         text = re.sub(rf"^{re.escape(key)} *=.*$", "", text, flags=re.M)
         text = text.replace("[app:main]", f"[app:main]\n{key} = {value}", 1)
     ini.write_text(text)
-    ckan = Service(
-        [str(Path(sys.executable).with_name("ckan")), "-c", str(ini), "run", "--host", "127.0.0.1", "--port", str(ckan_port)]
-        + ["--disable-reloader"],
-        folder / "ckan.log",
-        url + "/api/3/action/status_show",
-    )
+    command = [str(Path(sys.executable).with_name("ckan")), "-c", str(ini)]
+    command += ["run", "--host", "127.0.0.1", "--port", str(ckan_port), "--disable-reloader"]
+    ckan = Service(command, folder / "ckan.log", url + "/api/3/action/status_show")
     serve = Service([CKANPACKAGER, "--config", str(settings), "serve"], folder / "serve.log", packager_url + "/jobs/x")
     worker = Service([CKANPACKAGER, "--config", str(settings), "process", "--loop"], folder / "worker.log")
     services = [ckan, serve, worker]
@@ -175,7 +174,9 @@ def page(chromium, portal, request):
 
 @pytest.fixture
 def phone(chromium, portal):
-    yield from opened(chromium, portal, {"viewport": {"width": 360, "height": 740}, "is_mobile": True, "has_touch": True})
+    yield from opened(
+        chromium, portal, {"viewport": {"width": 360, "height": 740}, "is_mobile": True, "has_touch": True}
+    )
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from .conftest import log_in
 from .test_walk import PASSWORD, data, press  # noqa: F401  (a fixture)
 
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
-pytestmark = pytest.mark.usefixtures("with_plugins")
 
 
 def faults(page, part):

@@ -12,7 +12,6 @@ from ckan.tests import factories
 from ..conftest import RECORDS, make_table, make_user, trusted
 from .conftest import PATIENCE, log_in, playwright
 
-pytestmark = pytest.mark.usefixtures("with_plugins")
 expect = playwright.expect
 PASSWORD = "a password of 24 letters"
 
@@ -240,7 +239,11 @@ def test_figures_are_shown_to_sysadmins(portal, page, data, picture):
 
 @pytest.mark.parametrize("language", ["de", "fr", "es"])
 def test_the_form_speaks_the_languages_that_come_along(page, data, language, picture):
-    words = {"de": "Ihre E-Mail-Adresse", "fr": "Votre adresse électronique", "es": "Su dirección de correo electrónico"}
+    words = {
+        "de": "Ihre E-Mail-Adresse",
+        "fr": "Votre adresse électronique",
+        "es": "Su dirección de correo electrónico",
+    }
     page.goto(f"/{language}/download-request/resource/{data['table']['id']}?filters=Country%3AKenya")
     expect(page.get_by_label(words[language])).to_be_visible()
     picture(page, f"form-{language}")
@@ -253,7 +256,9 @@ def test_a_phone_shows_all_of_it(phone, data, picture):
     dialog = phone.locator("dialog.packager-dialog")
     expect(dialog).to_contain_text("Country is Kenya")
     picture(phone, "phone-dialog")
-    assert phone.evaluate("document.querySelector('dialog').scrollWidth <= document.querySelector('dialog').clientWidth")
+    assert phone.evaluate(
+        "document.querySelector('dialog').scrollWidth <= document.querySelector('dialog').clientWidth"
+    )
     phone.goto(f"/download-request/resource/{data['table']['id']}?filters=Country%3AKenya")
     picture(phone, "phone-form")
     assert phone.evaluate("document.querySelector('.packager-form').scrollWidth <= window.innerWidth")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import re
-from typing import Any, Optional
+from typing import Any
 
-import ckan.model as model
-import ckan.plugins as plugins
 import ckan.plugins.toolkit as tk
+from ckan import model, plugins
 from sqlalchemy.exc import SQLAlchemyError
 
-from ckanext.packager import access, model as jobs, parameters, rate_limit, settings, statistics
+from ckanext.packager import access, parameters, rate_limit, settings, statistics
+from ckanext.packager import model as jobs
 from ckanext.packager.client import NotOffered, PackagerError, Unavailable
 from ckanext.packager.interfaces import IPackager
 from ckanext.packager.logic import schema
@@ -62,9 +62,9 @@ def packager_status(context: dict[str, Any], data_dict: dict[str, Any]) -> dict[
         raise tk.ObjectNotFound(tk._("There is no such request"))
     try:
         reply = settings.packager().post("/status", **({"job": str(job)} if job else {}))
-    except NotOffered:
-        raise tk.ObjectNotFound(tk._("There is no such request")) from None
     except PackagerError as error:
+        if job and not isinstance(error, Unavailable):  # 400: "there is no such job"
+            raise tk.ObjectNotFound(tk._("There is no such request")) from None
         raise _invalid(words(error)) from error
     return {name: value for name, value in reply.items() if name not in ("success", "status", "msg")}
 
@@ -106,7 +106,7 @@ def _validated(context: dict[str, Any], data_dict: dict[str, Any]) -> dict[str, 
     return data
 
 
-def _call(context: dict[str, Any], data: dict[str, Any]) -> tuple[parameters.Call, Optional[str], str]:
+def _call(context: dict[str, Any], data: dict[str, Any]) -> tuple[parameters.Call, str | None, str]:
     """The request to send, and the ids of its resource and dataset."""
     user = {"user": context.get("user", "")}
     file_format = data.get("format", "")
@@ -160,9 +160,7 @@ def _send(call: parameters.Call) -> dict[str, Any]:
         raise tk.ValidationError({field: [words(error)]}) from error
 
 
-def _remember(
-    job: str, user_id: str, resource_id: Optional[str], dataset_id: str, status_url: Optional[str]
-) -> None:
+def _remember(job: str, user_id: str, resource_id: str | None, dataset_id: str, status_url: str | None) -> None:
     """The packager has the job already: that the table is missing must not look like a refusal."""
     try:
         jobs.remember(job, user_id=user_id, resource_id=resource_id, dataset_id=dataset_id, status_url=status_url)

@@ -14,7 +14,9 @@ def packager_request(context: dict[str, Any], data_dict: dict[str, Any]) -> dict
     """Whoever may read the data; those who are not logged in if `ckanext.packager.anonymous` allows it."""
     if not context.get("user") and not settings.anonymous():
         return {"success": False, "msg": tk._("Please log in to request a download")}
-    action, entity = ("resource_show", "resource_id") if data_dict.get("resource_id") else ("package_show", "dataset_id")
+    action, entity = (
+        ("resource_show", "resource_id") if data_dict.get("resource_id") else ("package_show", "dataset_id")
+    )
     tk.check_access(action, {"user": context.get("user", "")}, {"id": data_dict.get(entity)})
     return {"success": True}
 

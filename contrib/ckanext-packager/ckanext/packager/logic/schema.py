@@ -9,7 +9,7 @@ import ckan.plugins.toolkit as tk
 
 
 def request() -> dict[str, Any]:
-    """`packager_request`: a resource or a dataset, who gets the link, and which rows.  Empty values are left out before."""
+    """`packager_request`: a resource or a dataset, who gets the link, which rows; without empty values."""
     valid = tk.get_validator
     optional = [valid("ignore_missing")]
     return {

@@ -9,7 +9,7 @@ from sqlalchemy import engine_from_config, pool
 config = context.config
 if config.config_file_name:
     fileConfig(config.config_file_name, disable_existing_loggers=False)
-version_table = "{}_alembic_version".format(os.path.basename(os.path.dirname(__file__)))
+version_table = f"{os.path.basename(os.path.dirname(__file__))}_alembic_version"
 
 if context.is_offline_mode():
     context.configure(url=config.get_main_option("sqlalchemy.url"), literal_binds=True, version_table=version_table)
