@@ -27,7 +27,9 @@ if [ ! -e "$venv/ok" ]; then
         pytest pytest-factoryboy factory-boy Faker playwright axe-playwright-python aiosmtpd
     touch "$venv/ok"
 fi
+rm -rf "$here/build"  # what an older tree left there would be installed, too
 "$venv/bin/pip" install -q --disable-pip-version-check --no-deps --force-reinstall "$here"
+rm -rf "$here/build" "$here"/*.egg-info
 
 folder=$(mktemp -d /tmp/test-ckan-XXXXXX); chmod 755 "$folder"
 pids=

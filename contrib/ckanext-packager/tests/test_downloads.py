@@ -10,7 +10,6 @@ from ckanext.packager.model import PackagerJob, jobs_of
 from .conftest import JOB, action, make_user, trusted
 
 
-
 @pytest.fixture
 def person():
     return make_user()

@@ -7,7 +7,6 @@ from ckan.tests import factories
 from .conftest import JOB, SECRET, action, make_table, make_user, trusted
 
 
-
 def errors_of(*arguments, **data):
     with pytest.raises(tk.ValidationError) as caught:
         action(*arguments, **data)

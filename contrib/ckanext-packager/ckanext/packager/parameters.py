@@ -79,9 +79,7 @@ def for_resource(
     return Call("/package_datastore", parameters)
 
 
-def for_dataset(
-    portal: Portal, dataset_id: str, email: str, *, file_format: str = "", key: str | None = None
-) -> Call:
+def for_dataset(portal: Portal, dataset_id: str, email: str, *, file_format: str = "", key: str | None = None) -> Call:
     """Every resource of a dataset, tables in that format."""
     parameters = {"dataset_id": dataset_id, "email": email, "api_url": portal.api_url}
     if file_format:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+import uuid
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,8 @@ playwright = pytest.importorskip("playwright.sync_api", reason="playwright is no
 controller = pytest.importorskip("aiosmtpd.controller", reason="aiosmtpd is not installed")
 CHROMIUM = shutil.which("chromium")
 CKANPACKAGER = os.environ.get("CKANPACKAGER", "")
-PATIENCE = 60  # seconds, for a server or a mail
+PATIENCE = 60  # seconds, for a server, a mail, or what a page will show
+playwright.expect.set_options(timeout=PATIENCE * 1000)
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 FLAGS += ["--disable-component-update", "--disable-sync"]
 
@@ -68,8 +70,11 @@ class Mails:
         self.received.put(email.message_from_bytes(envelope.content, policy=email.policy.default))
         return "250 OK"
 
-    def next(self):
-        return self.received.get(timeout=PATIENCE)
+    def next(self, address):
+        """The next mail to that address; others are those of a test that failed."""
+        while (mail := self.received.get(timeout=PATIENCE))["To"] != address:
+            pass
+        return mail
 
 
 class Service:
@@ -192,6 +197,12 @@ def opened(chromium, portal, options):
     page.on("pageerror", lambda error: print("page error:", error))
     yield page
     context.close()
+
+
+@pytest.fixture
+def address():
+    """An address of this test's own."""
+    return f"{uuid.uuid4()}@example.org"
 
 
 @pytest.fixture

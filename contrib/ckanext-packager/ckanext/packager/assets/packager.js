@@ -51,12 +51,20 @@
     dialog.append(close, content)
     dialog.addEventListener('close', function () { dialog.remove() })
 
+    this.wait = function (words) {
+      const line = document.createElement('p')
+      line.id = 'packager-heading'
+      line.setAttribute('role', 'status')
+      line.textContent = words
+      content.replaceChildren(line)
+      document.body.append(dialog)
+      dialog.showModal()
+    }
+
+    this.isOpen = function () { return dialog.open }
+
     this.show = function (html) {
       content.innerHTML = html
-      if (!dialog.isConnected) {
-        document.body.append(dialog)
-        dialog.showModal()
-      }
       for (const element of content.querySelectorAll('[data-module]')) { ckan.module.initializeElement(element) }
       const first = content.querySelector('[aria-invalid="true"]') || content.querySelector('#packager-heading')
       if (first) { first.focus() }
@@ -64,16 +72,20 @@
 
     content.addEventListener('submit', async function (event) {
       const form = event.target
-      const data = new FormData(form)
       event.preventDefault()
-      if (event.submitter && event.submitter.name) { data.set(event.submitter.name, event.submitter.value) }
-      if (form.dataset.busy) { return }
-      form.dataset.busy = 'true'
+      if (form.getAttribute('aria-busy')) { return }
+      if (event.submitter && event.submitter.name) { // which condition to remove, say
+        const pressed = document.createElement('input')
+        pressed.type = 'hidden'
+        pressed.name = event.submitter.name
+        pressed.value = event.submitter.value
+        form.append(pressed)
+      }
+      const data = new FormData(form)
+      form.setAttribute('aria-busy', 'true')
       try {
         this.show(await html(form.action, { method: 'POST', body: data }))
       } catch (error) {
-        delete form.dataset.busy
-        if (event.submitter && event.submitter.name) { data.delete(event.submitter.name) }
         HTMLFormElement.prototype.submit.call(form) // the page itself then says what is wrong
       }
     }.bind(this))
@@ -101,8 +113,11 @@
             window.location.assign(url)
             return
           }
+          const dialog = new Dialog(closeLabel)
+          dialog.wait(link.dataset.moduleWait) // counting the rows of a large table may take seconds
           try {
-            new Dialog(closeLabel).show(await html(url))
+            const form = await html(url)
+            if (dialog.isOpen()) { dialog.show(form) }
           } catch (error) {
             window.location.assign(url)
           }
