@@ -12,7 +12,7 @@ from sqlalchemy import Column, DateTime, UnicodeText
 from ckanext.packager import settings
 
 
-class PackagerJob(tk.BaseModel):  # type: ignore[misc, name-defined]
+class PackagerJob(tk.BaseModel):
     """A request that was accepted, by somebody who was logged in."""
 
     __tablename__ = "packager_job"

@@ -13,7 +13,7 @@ from ckanext.packager.logic import action, auth
 
 
 @tk.blanket.config_declarations
-class PackagerPlugin(plugins.SingletonPlugin, DefaultTranslation):  # type: ignore[misc]
+class PackagerPlugin(plugins.SingletonPlugin, DefaultTranslation):
     """Request download: a button on the pages of resources and datasets, and what belongs to it."""
 
     plugins.implements(plugins.IConfigurer)

@@ -53,8 +53,7 @@ def show_job(job: str) -> Any:
         status, problem = {}, ""
     except tk.ValidationError as error:
         status, problem = {}, _first(error.error_dict)
-    variables = {"job": job, "status": status, "said": said, "problem": problem, "fragment": _fragment()}
-    return tk.render(f"packager/{'snippets/job' if _fragment() else 'job'}.html", extra_vars=variables)
+    return _job_page(job, status, said, problem)
 
 
 @blueprint.route("/dashboard/downloads")
@@ -106,7 +105,7 @@ def _request(package: dict[str, Any], resource: dict[str, Any] | None) -> Any:
         except tk.NotAuthorized as error:
             errors, status = {"packager": [str(error)]}, 403
         except tk.ValidationError as error:
-            errors = error.error_dict
+            errors = {field: said if isinstance(said, list) else [said] for field, said in error.error_dict.items()}
             status = 503 if isinstance(error.__cause__, Unavailable) else 400
         else:
             return _accepted(answer)
@@ -118,10 +117,17 @@ def _request(package: dict[str, Any], resource: dict[str, Any] | None) -> Any:
 
 def _accepted(answer: dict[str, Any]) -> Any:
     """Go to the page of the job, which says what the packager said."""
+    if not answer["job"]:  # the original ckanpackager names none
+        return _job_page("", {}, {"message": answer["message"]}, "")
     said = dict(list(session.get(_SAID, {}).items())[-(_MOST_SAID - 1) :])
     said[answer["job"]] = {"message": answer["message"], "status_url": answer.get("status_url")}
     session[_SAID] = said
     return tk.redirect_to("packager.show_job", job=answer["job"])
+
+
+def _job_page(job: str, status: dict[str, Any], said: dict[str, Any], problem: str) -> Any:
+    variables = {"job": job, "status": status, "said": said, "problem": problem, "fragment": _fragment()}
+    return tk.render(f"packager/{'snippets/job' if _fragment() else 'job'}.html", extra_vars=variables)
 
 
 def _statistics(data: dict[str, Any], template: str, variables: dict[str, Any]) -> Any:
@@ -175,7 +181,9 @@ def _user_dict() -> dict[str, Any]:
 
 
 def _to_login() -> Any:
-    return tk.redirect_to("user.login", next=tk.request.full_path.rstrip("?"))
+    """To the page for logging in, and then back to this one, in the same language."""
+    here = tk.h.url_for(tk.request.endpoint, **tk.request.view_args, **tk.request.args.to_dict())
+    return tk.redirect_to("user.login", next=here)
 
 
 def _fragment() -> bool:

@@ -219,6 +219,21 @@ def test_a_packager_that_is_stopped_loses_nothing(portal, page, data, picture, a
     assert [name for name in archive_of(portal.mails.next(address)).namelist() if name.endswith(".xlsx")]
 
 
+def test_a_portal_that_does_not_answer_loses_nothing(portal, page, data, address):
+    page.goto(data["url"] + "?filters=Country%3AKenya")
+    press(page, "Request download")
+    dialog = page.locator("dialog.packager-dialog")
+    dialog.get_by_label("Your e-mail address").fill(address)
+    page.context.set_offline(True)
+    dialog.get_by_role("button", name="Remove").click()
+    expect(dialog.get_by_role("alert")).to_contain_text("The portal does not answer just now.")
+    page.context.set_offline(False)
+    expect(dialog).to_contain_text("Country is Kenya")
+    dialog.get_by_role("button", name="Request download").click()
+    expect(dialog.get_by_role("heading")).to_have_text("Your download")
+    assert names_in(archive_of(portal.mails.next(address))) == in_country("Kenya")
+
+
 def test_a_file_is_packed_as_it_is(portal, page, data, address):
     package = data["package"]
     resource = trusted("resource_create", package_id=package["id"], name="Its page", url=f"{portal.url}/about")

@@ -86,16 +86,38 @@
       try {
         this.show(await html(form.action, { method: 'POST', body: data }))
       } catch (error) {
-        HTMLFormElement.prototype.submit.call(form) // the page itself then says what is wrong
+        if (error.url) { // what was sent has led somewhere else: to the page for logging in, say
+          window.location.assign(error.url)
+        } else if (error.status) {
+          HTMLFormElement.prototype.submit.call(form) // the page itself then says what is wrong
+        } else {
+          form.removeAttribute('aria-busy')
+          tell(form)
+        }
       }
     }.bind(this))
+  }
+
+  // The portal did not answer: say so in the form, which stays as it is.
+  function tell (form) {
+    form.querySelectorAll('[name=remove][type=hidden], .packager-lost').forEach(function (old) { old.remove() })
+    const line = document.createElement('p')
+    line.className = 'alert alert-danger packager-lost'
+    line.setAttribute('role', 'alert')
+    line.textContent = form.dataset.lost
+    form.append(line)
   }
 
   async function html (url, options) {
     const response = await fetch(url, Object.assign({ headers: HEADERS, credentials: 'same-origin' }, options))
     const text = await response.text()
-    // The page for logging in, say, is no part that a dialog can show.
-    if (!/^\s*(<!--[^]*?-->\s*)*<(form|div) class="packager-(form|job)"/.test(text)) { throw new Error('not a part') }
+    // Anything else, such as the page for logging in, is no part that a dialog can show.
+    if (!/^\s*(<!--[^]*?-->\s*)*<(form|div) class="packager-(form|job)"/.test(text)) {
+      const error = new Error('not a part of a page')
+      error.status = response.status
+      error.url = response.redirected ? response.url : ''
+      throw error
+    }
     return text
   }
 
@@ -130,11 +152,10 @@
     return {
       initialize: function () {
         const box = this.el[0]
-        const url = box.dataset.moduleUrl
+        let url = box.dataset.moduleUrl
         let pause = FIRST_PAUSE
 
         function later () {
-          if (box.dataset.moduleFinal === 'true') { return }
           window.setTimeout(look, pause)
           pause = Math.min(pause * 1.5, LONGEST_PAUSE)
         }
@@ -144,7 +165,7 @@
           try {
             const page = new DOMParser().parseFromString(await html(url), 'text/html')
             const fresh = page.querySelector('.packager-job')
-            box.dataset.moduleFinal = fresh.dataset.moduleFinal
+            url = fresh.dataset.moduleUrl // none any more when there is nothing to wait for
             for (const part of ['.packager-state', '.packager-links', '.packager-hint']) {
               const old = box.querySelector(part)
               const now = fresh.querySelector(part)
@@ -153,7 +174,7 @@
           } catch (error) {
             // the next look may find it again
           }
-          later()
+          if (url) { later() }
         }
 
         later()
