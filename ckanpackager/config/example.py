@@ -16,7 +16,7 @@ TO_BE_SET = {"secret": "change-me", "download_url": "https://data.example.org/do
 
 def documented_example() -> str:
     """The documented example: every key with its meaning and its default, commented out save those to be set."""
-    lines = _comment(
+    lines = comment(
         "The configuration of ckanpackager, with every key, its meaning and its default. Remove the # of a key to "
         "change it, and of each line of its value. Relative paths are relative to the directory of this file."
     )
@@ -24,10 +24,10 @@ def documented_example() -> str:
         title, *text = cleandoc(section.type.__doc__).split("\n\n")
         lines += ["", "", f"# {title}", f"# {'-' * len(title)}"]
         for paragraph in text:
-            lines += _comment(paragraph)
+            lines += comment(paragraph)
         for key in fields(section.type):
             meaning = next(meta.description for meta in reversed(key.type.__metadata__) if meta.description)
-            lines += ["", *_comment(meaning)]
+            lines += ["", *comment(meaning)]
             if key.name in TO_BE_SET:
                 lines += _entry(key.name, TO_BE_SET[key.name])
             else:
@@ -35,7 +35,7 @@ def documented_example() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _comment(text: str) -> list[str]:
+def comment(text: str) -> list[str]:
     return wrap(text, 100, initial_indent="# ", subsequent_indent="# ", break_long_words=False, break_on_hyphens=False)
 
 
