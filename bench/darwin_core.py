@@ -11,10 +11,10 @@ import time
 from decimal import Decimal
 from typing import Any
 
-from ckanpackager.ckan.responses import Number
 from ckanpackager.config.settings import DarwinCore
-from ckanpackager.darwin_core import compile_plan, lines
+from ckanpackager.darwin_core import compile_plan, encode_records
 from ckanpackager.demo import sample
+from ckanpackager.formats.json_values import Number
 
 RUNS = 5
 MEDIA = {
@@ -44,7 +44,7 @@ def measure(what: str, names: list[str], records: list[list[Any]]) -> None:
     times = []
     for _ in range(RUNS):
         began = time.process_time()
-        size = sum(len(content) for _, content in lines(plan, records))
+        size = sum(len(content) for _, content in encode_records(plan, records))
         times.append(time.process_time() - began)
     seconds = sorted(times)[RUNS // 2]
     print(f"{what}: {len(names)} fields, {len(records) / seconds:,.0f} rows/s, {size / seconds / 1e6:.0f} MB/s")

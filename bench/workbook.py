@@ -31,9 +31,8 @@ from typing import Any
 from tabulate import tabulate
 
 from bench.packaging import Measured, run
-from ckanpackager.ckan.responses import Number
 from ckanpackager.demo import sample
-from ckanpackager.formats.delimited import as_json
+from ckanpackager.formats.json_values import Number, spaced_json
 from ckanpackager.formats.xlsx import CHARACTERS, DIGITS, write_workbook
 
 FIELDS = [(field["id"], field["type"]) for field in sample.FIELDS]
@@ -121,7 +120,7 @@ def _value(type: str) -> Callable[[Any], Any]:
 def _text(value: Any) -> Any:
     if value is None or isinstance(value, bool):
         return value
-    text = value if isinstance(value, str) else as_json(value) if isinstance(value, list | dict) else str(value)
+    text = value if isinstance(value, str) else spaced_json(value) if isinstance(value, list | dict) else str(value)
     return text[:CHARACTERS].encode("utf-8", "replace").decode() if len(text) > CHARACTERS else text
 
 

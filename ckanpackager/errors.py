@@ -1,6 +1,11 @@
 """What can go wrong, by what it means to the caller; every message is one line fit for a user."""
 
 
+def one_line(text: str, longest: int | None = None) -> str:
+    """A text on one line, fit for a message and for a job's file: half a character is written as its code."""
+    return " ".join(text.encode("utf-8", "backslashreplace").decode().split())[:longest]
+
+
 class CkanpackagerError(Exception):
     """The base of all errors that a user can meet."""
 

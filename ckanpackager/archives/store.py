@@ -19,7 +19,7 @@ from pathlib import Path
 import msgspec
 from filelock import lock_descriptor
 
-from ckanpackager.errors import TemporaryFailure
+from ckanpackager import durable_files
 from ckanpackager.jobs.job import Archive
 
 _OWN = re.compile(r"\.[0-9a-f]{32}(-[0-9a-f]{32}\.zip\.(json|part)|\.lock)")
@@ -57,7 +57,7 @@ class Store:
 
     @contextlib.contextmanager
     def building(self, key: str) -> Iterator[None]:
-        """Hold the key's lock, waiting for whoever holds it.  Raises TemporaryFailure."""
+        """Hold the key's lock; wait while another worker holds it.  Raises TemporaryFailure."""
         path = self.directory / f".{key}.lock"
         with self._explained():
             descriptor = _lock(path)
@@ -95,13 +95,12 @@ class Store:
             archive = Archive(
                 name=name, size=part.stat().st_size, rows=rows, notes=notes, complete=complete, published=now
             )
-            _sync(part)
+            durable_files.sync(part)
             about = self._about(name)
             about.write_bytes(msgspec.json.encode(archive))
-            _sync(about)
+            durable_files.sync(about)
             os.chmod(part, 0o644)  # the web server is another user
-            os.rename(part, self.directory / name)
-            _sync(self.directory)
+            durable_files.rename(part, self.directory / name)
         return archive
 
     def clear(self) -> int:
@@ -126,7 +125,7 @@ class Store:
         return removed
 
     def is_building(self, name: str) -> bool:
-        """Whether somebody builds an archive of that name, or of its key."""
+        """Whether a worker builds an archive of that name, or of its key."""
         lock = self.directory / f".{name[:32]}.lock"
         with self._explained():
             if (descriptor := _try_lock(lock)) is None:
@@ -167,7 +166,7 @@ class Store:
             try:
                 return (self.directory / name).stat().st_mtime < before
             except FileNotFoundError:
-                return False  # somebody else was faster
+                return False  # another process was faster
 
     def _names(self) -> list[str]:
         with self._explained():
@@ -188,14 +187,11 @@ class Store:
         try:
             yield
         except OSError as error:
-            raise TemporaryFailure(
-                f"store {error.filename or self.directory}: {error.strerror}; make sure that the disk has room and "
-                f"that this user may write into {self.directory}"
-            ) from error
+            raise durable_files.failure("store", self.directory, error) from error
 
 
 def _lock(path: Path) -> int:
-    """Lock the file of that path, making it, and wait as long as somebody else holds it; its descriptor."""
+    """Lock the file of that path, making it, and wait as long as another process holds it; its descriptor."""
     while (descriptor := _try_lock(path)) is None:
         time.sleep(POLL)
     return descriptor
@@ -211,11 +207,3 @@ def _try_lock(path: Path) -> int | None:
         pass
     os.close(descriptor)
     return None
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

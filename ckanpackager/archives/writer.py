@@ -16,15 +16,10 @@ from typing import Any, BinaryIO, Protocol
 
 from ckanpackager.archives.zip64 import Part, ZipArchive
 from ckanpackager.config.settings import Archives
-from ckanpackager.errors import PermanentFailure, TemporaryFailure
+from ckanpackager.errors import PermanentFailure, TemporaryFailure, one_line
+from ckanpackager.formats.registry import Entry
 
 _GRACE = 5  # seconds that zip_command has to end
-
-
-class Entry(Protocol):
-    """A file in an archive, to be written from start to end."""
-
-    def write(self, content: bytes | bytearray, /) -> Any: ...
 
 
 class Archive(Protocol):
@@ -109,7 +104,7 @@ def _run(command: str, source: Path, target: Path, timeout: float) -> None:
             _end(process)
             raise
     if process.returncode:
-        said = " ".join((err or out).decode("utf-8", "replace").split())[:300]
+        said = one_line((err or out).decode("utf-8", "replace"), 300)
         raise TemporaryFailure(f"zip_command: {words[0]} failed with exit code {process.returncode}: {said}")
     if not target.exists():
         raise TemporaryFailure(f"zip_command: {words[0]} wrote no {{output}}")

@@ -2,6 +2,6 @@
 
 from ckanpackager.ckan.csv_text import Blocks
 from ckanpackager.ckan.datastore import Search, search, show
-from ckanpackager.ckan.responses import Field, Number, Page
+from ckanpackager.ckan.responses import Field, Page
 
-__all__ = ["Blocks", "Field", "Number", "Page", "Search", "search", "show"]
+__all__ = ["Blocks", "Field", "Page", "Search", "search", "show"]

@@ -14,6 +14,7 @@ from msgspec import Raw, Struct
 
 from ckanpackager.ckan.csv_text import Blocks, RowCounter, Text
 from ckanpackager.errors import PermanentFailure, TemporaryFailure
+from ckanpackager.formats.json_values import Number
 
 _PIECE = 128 * 1024  # bytes of JSON text decoded at a time: few enough for the processor's cache
 
@@ -24,18 +25,6 @@ class Field(Struct, frozen=True):
     id: str
     type: str = "text"
     info: dict[str, Any] | None = None
-
-
-class Number:
-    """A number with a fraction, in the digits that the server wrote: 70.4300 stays 70.4300."""
-
-    __slots__ = ("text",)
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-    def __str__(self) -> str:
-        return self.text
 
 
 class Result(Struct, frozen=True):

@@ -2,7 +2,7 @@
 
     plan = compile_plan(names, settings.darwin_core)     # once a job: the names of the table's fields, in their order
     plan.core.name, header(plan.core)                    # "occurrence.csv" and its first line
-    for name, content in lines(plan, records):           # for each page: some lines of the file `name`
+    for name, content in encode_records(plan, records):           # for each page: some lines of the file `name`
         ...
     meta_xml(plan, names_of_files_with_rows, eml=False)  # last
 
@@ -15,7 +15,7 @@ from ckanpackager.darwin_core.extensions import SHIPPED, Extension, definition
 from ckanpackager.darwin_core.mapping import compile_plan
 from ckanpackager.darwin_core.meta import meta_xml
 from ckanpackager.darwin_core.plan import Plan, Table
-from ckanpackager.darwin_core.rows import header, lines
+from ckanpackager.darwin_core.rows import encode_records, header
 
 __all__ = [
     "SHIPPED",
@@ -24,8 +24,8 @@ __all__ = [
     "Table",
     "compile_plan",
     "definition",
+    "encode_records",
     "fill_eml",
     "header",
-    "lines",
     "meta_xml",
 ]

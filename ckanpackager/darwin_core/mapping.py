@@ -8,15 +8,24 @@ may hold goes into the dynamic term.
 """
 
 import difflib
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from itertools import chain, count
 from typing import Any
 
 from ckanpackager.config.settings import DarwinCore
 from ckanpackager.darwin_core.extensions import Extension, definition
-from ckanpackager.darwin_core.plan import Bare, Column, Flat, Item, Listed, Object, Plan, Table
+from ckanpackager.darwin_core.plan import (
+    Column,
+    FieldCell,
+    JsonCell,
+    NestedCell,
+    NestedSource,
+    Plan,
+    RecordSource,
+    Table,
+)
 from ckanpackager.errors import ConfigError, PermanentFailure
+from ckanpackager.names import unused
 
 _DYNAMIC_PROPERTIES = {"dynamicProperties": "http://rs.tdwg.org/dwc/terms/dynamicProperties"}  # for any kind of row
 
@@ -46,7 +55,7 @@ def compile_plan(names: Sequence[str], settings: DarwinCore) -> Plan:
     tables: dict[str, Table] = {}
     core_draft: list[_Draft] = [(core, None, flat[0])]
     for draft in [core_draft, *drafts.values()]:
-        stem = _unused(draft[0][0].stem, tables)
+        stem = unused(draft[0][0].stem, taken=tables.__contains__)
         tables[stem] = _table(f"{stem}.csv", settings.dwc_id_field, draft, every=not tables)
     first, *others = tables.values()
     return Plan(names.index(settings.dwc_id_field), first, tuple(others))
@@ -74,7 +83,7 @@ def _defined(key: str, named: str) -> Extension:
         raise ConfigError(f"{key}: {error}") from error
 
 
-def _items(field: str, entry: Mapping[str, Any]) -> tuple[Extension, dict[str, Item]]:
+def _items(field: str, entry: Mapping[str, Any]) -> tuple[Extension, dict[str, NestedCell]]:
     """The extension of a field that lists rows, and what its cells are, by term."""
     key = f"dwc_extension_fields.{field}"
     extension = _defined(f"{key}.extension", entry["extension"])
@@ -88,7 +97,7 @@ def _items(field: str, entry: Mapping[str, Any]) -> tuple[Extension, dict[str, I
     items = {}
     for term, default in fields.items():
         before, after = _halves(f"{key}.formatters.{term}", formatters.get(term, "{}"))
-        items[term] = Item(mappings.get(term, term), default or "", before, after)
+        items[term] = NestedCell(mappings.get(term, term), default or "", before, after)
     return extension, items
 
 
@@ -109,7 +118,7 @@ def _halves(key: str, formatter: Any) -> tuple[str, str]:
 
 def _flat(
     names: Sequence[str], definitions: Sequence[Extension], lists: Mapping[int, Any], settings: DarwinCore
-) -> list[dict[str, Bare | Object]]:
+) -> list[dict[str, FieldCell | JsonCell]]:
     """For each definition, the cells that one record fills, by term, in the order of the fields."""
     fed: list[dict[str, list[int]]] = [{} for _ in definitions]
     loose = set()
@@ -125,7 +134,7 @@ def _flat(
         fed[0][settings.dwc_dynamic_term] = []  # the schema wants a column
     return [
         {
-            term: Bare(fields[0]) if len(fields) == 1 and fields[0] not in loose else _object(fields, names)
+            term: FieldCell(fields[0]) if len(fields) == 1 and fields[0] not in loose else _object(fields, names)
             for term, fields in terms.items()
         }
         for terms in fed
@@ -144,18 +153,13 @@ def _known(name: str, terms: Mapping[str, Any]) -> str | None:
     return next((candidate for candidate in (name, term_name(name)) if candidate in terms), None)
 
 
-def _object(fields: Sequence[int], names: Sequence[str]) -> Object:
+def _object(fields: Sequence[int], names: Sequence[str]) -> JsonCell:
     """The fields under their names as terms are written; of two that would be the same, the later keeps its own."""
     keys: list[str] = []
     for at in fields:
         key = term_name(names[at])
-        keys.append(_unused(names[at], keys) if key in keys else key)
-    return Object(tuple(fields), tuple(keys))
-
-
-def _unused(name: str, used: Container[str]) -> str:
-    numbered = (f"{name}_{number}" for number in count(2))
-    return next(name for name in chain([name], numbered) if name not in used)
+        keys.append(unused(names[at], taken=keys.__contains__) if key in keys else key)
+    return JsonCell(tuple(fields), tuple(keys))
 
 
 def _table(name: str, id_name: str, draft: Sequence[_Draft], every: bool) -> Table:
@@ -163,9 +167,9 @@ def _table(name: str, id_name: str, draft: Sequence[_Draft], every: bool) -> Tab
     uris: dict[str, str] = {}
     for extension, _, cells in draft:
         uris |= {term: extension.terms[term] for term in cells if term not in uris}
-    sources: list[Flat | Listed] = []
+    sources: list[RecordSource | NestedSource] = []
     for _, at, cells in draft:
         in_order = tuple(cells.get(term) for term in uris)
-        sources.append(Flat(in_order, every) if at is None else Listed(at, in_order))
+        sources.append(RecordSource(in_order, every) if at is None else NestedSource(at, in_order))
     columns = tuple(Column(term, uri) for term, uri in uris.items())
     return Table(name, draft[0][0].row_type, id_name, columns, tuple(sources))

@@ -12,14 +12,14 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Bare:
+class FieldCell:
     """A cell that is the value of one field, by the field's place in a record."""
 
     field: int
 
 
 @dataclass(frozen=True)
-class Object:
+class JsonCell:
     """A cell that is a JSON object of the values of `fields`, under `keys`; nulls are left out."""
 
     fields: tuple[int, ...]
@@ -27,7 +27,7 @@ class Object:
 
 
 @dataclass(frozen=True)
-class Item:
+class NestedCell:
     """A cell that is the value of `key` in an object, between two texts; where there is none, the default alone."""
 
     key: str
@@ -37,22 +37,22 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Flat:
+class RecordSource:
     """Makes one row of each record: of `every` one, or of those that have a value for it.
 
     A column for which it has nothing is None.
     """
 
-    cells: tuple[Bare | Object | None, ...]
+    cells: tuple[FieldCell | JsonCell | None, ...]
     every: bool
 
 
 @dataclass(frozen=True)
-class Listed:
+class NestedSource:
     """Makes one row of each object in a field."""
 
     field: int
-    cells: tuple[Item | None, ...]
+    cells: tuple[NestedCell | None, ...]
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Table:
     row_type: str
     id_name: str
     columns: tuple[Column, ...]
-    sources: tuple[Flat | Listed, ...]
+    sources: tuple[RecordSource | NestedSource, ...]
 
 
 @dataclass(frozen=True)

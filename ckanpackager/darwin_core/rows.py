@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
-from ckanpackager.darwin_core.json_text import as_json, embedded, parsed
-from ckanpackager.darwin_core.plan import Bare, Flat, Item, Listed, Object, Plan, Table
+from ckanpackager.darwin_core.json_text import embedded
+from ckanpackager.darwin_core.plan import FieldCell, JsonCell, NestedCell, NestedSource, Plan, RecordSource, Table
+from ckanpackager.formats.json_values import compact_json, from_json
 
 _AT_ONCE = 1000  # records: few enough for the processor's cache
 _NEEDS_QUOTES = re.compile('[,"\n\r]').search
@@ -27,7 +28,7 @@ def header(table: Table) -> bytes:
     return _csv([[table.id_name], *([column.name] for column in table.columns)])
 
 
-def lines(plan: Plan, records: Sequence[Sequence[Any]]) -> Iterator[tuple[str, bytes]]:
+def encode_records(plan: Plan, records: Sequence[Sequence[Any]]) -> Iterator[tuple[str, bytes]]:
     """The lines that the records make: again and again the name of a file and some lines for it, the core's first.
 
     A record is its values in the order of the plan's names: None, str, int, bool, list, dict, or what is written as
@@ -38,7 +39,7 @@ def lines(plan: Plan, records: Sequence[Sequence[Any]]) -> Iterator[tuple[str, b
         ids = _texts(columns[plan.id])
         objects = {}
         for source in chain.from_iterable(table.sources for table in plan.extensions):
-            if isinstance(source, Listed):
+            if isinstance(source, NestedSource):
                 objects[source.field], columns[source.field] = _taken_apart(columns[source.field])
         for table in (plan.core, *plan.extensions):
             places, cells = _in_order([_made(source, columns, objects) for source in table.sources])
@@ -59,7 +60,7 @@ def _objects_in(value: Any) -> tuple[Sequence[Mapping[str, Any]], Any]:
     said = value
     if isinstance(value, str):  # JSON in a column of texts
         try:
-            said = parsed(value)
+            said = from_json(value)
         except ValueError:
             return (), value if value.strip() else None
     if isinstance(said, dict):
@@ -70,8 +71,8 @@ def _objects_in(value: Any) -> tuple[Sequence[Mapping[str, Any]], Any]:
     return [item for item in said if isinstance(item, dict)], others or None
 
 
-def _made(source: Flat | Listed, columns: _Columns, objects: _Objects) -> _Made:
-    if isinstance(source, Flat):
+def _made(source: RecordSource | NestedSource, columns: _Columns, objects: _Objects) -> _Made:
+    if isinstance(source, RecordSource):
         cells = [_cells(cell, columns) for cell in source.cells]
         if source.every:
             return range(len(columns[0])), cells
@@ -93,7 +94,7 @@ def _in_order(made: Sequence[_Made]) -> _Made:
     return [places[at] for at in order], [[column[at] for at in order] for column in columns]
 
 
-def _item_cells(cell: Item | None, objects: Sequence[Mapping[str, Any]]) -> _Cells:
+def _item_cells(cell: NestedCell | None, objects: Sequence[Mapping[str, Any]]) -> _Cells:
     if cell is None:
         return [""] * len(objects)
     values = [object.get(cell.key) for object in objects]
@@ -103,8 +104,8 @@ def _item_cells(cell: Item | None, objects: Sequence[Mapping[str, Any]]) -> _Cel
     return [cell.default if value is None else text for value, text in zip(values, texts, strict=True)]
 
 
-def _cells(cell: Bare | Object | None, columns: _Columns) -> _Cells:
-    if isinstance(cell, Bare):
+def _cells(cell: FieldCell | JsonCell | None, columns: _Columns) -> _Cells:
+    if isinstance(cell, FieldCell):
         return _texts(columns[cell.field])
     if cell is None or not cell.fields:
         return [""] * len(columns[0])
@@ -114,7 +115,7 @@ def _cells(cell: Bare | Object | None, columns: _Columns) -> _Cells:
 
 def _members(key: str, values: Sequence[Any]) -> _Cells:
     """The members of JSON objects under one key; nothing where the value is null."""
-    begin = as_json(key) + ":"
+    begin = compact_json(key) + ":"
     return ["" if value is None else begin + embedded(value) for value in values]
 
 
@@ -135,8 +136,8 @@ def _texts(values: Sequence[Any]) -> _Cells:
 _WRITTEN: dict[type, Callable[[Any], str]] = {
     type(None): lambda value: "",
     bool: lambda value: "true" if value else "false",
-    list: as_json,
-    dict: as_json,
+    list: compact_json,
+    dict: compact_json,
 }
 
 

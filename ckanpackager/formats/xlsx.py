@@ -7,14 +7,18 @@ XlsxWriter takes five times as much (bench/workbook.py).
 """
 
 import re
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 from zipfile import ZIP_DEFLATED, ZipFile
 
 from ckanpackager.errors import PermanentFailure
-from ckanpackager.formats.delimited import as_json
+from ckanpackager.formats import xlsx_parts as parts
+from ckanpackager.formats.json_values import spaced_json
+from ckanpackager.formats.registry import Entry, Format, Table
 
 ROWS_PER_SHEET = 1_048_575  # below the header
 COLUMNS = 16_384
@@ -25,7 +29,22 @@ BYTES_PER_SHEET = 2_000_000_000
 
 _FASTEST = 1  # zlib's level: its usual one takes twice the time to save a sixth of the size
 
+_COPIED = 256 * 1024  # bytes at a time
+
 _Row = Sequence[Any]
+
+
+def write(format: Format, entry: Entry, table: Table) -> list[str]:
+    """Write a workbook.  It is a ZIP itself, whose parts do not come in order, so it is a temporary file first."""
+    fields = [(field.id, field.type) for field in table.fields]
+    rows = chain.from_iterable(page.records for page in table.pages)
+    with tempfile.TemporaryDirectory(prefix="ckanpackager-", dir=table.temp_directory) as directory:
+        path = Path(directory) / "workbook.xlsx"
+        notes = write_workbook(path, fields, rows)
+        with path.open("rb") as file:
+            while block := file.read(_COPIED):
+                entry.write(block)
+    return notes
 
 
 def write_workbook(
@@ -47,12 +66,12 @@ def write_workbook(
     coming = iter(rows)
     row, sheets = next(coming, None), 0
     with ZipFile(path, "w", ZIP_DEFLATED, compresslevel=_FASTEST) as zip:
-        _write_parts(zip, {"_rels/.rels": _relationships([("officeDocument", "xl/workbook.xml")])})
+        _write_parts(zip, parts.root_parts())
         while row is not None or not sheets:
             sheets += 1
             with zip.open(f"xl/worksheets/sheet{sheets}.xml", "w") as sheet:
                 row = table.fill(sheet, row, coming)
-        _write_parts(zip, _parts(sheets))
+        _write_parts(zip, parts.closing_parts(sheets))
     return table.notes() + ([f"the rows go on over {sheets} sheets, as one was full"] if sheets > 1 else [])
 
 
@@ -87,10 +106,10 @@ class _Table:
 
     def _head(self) -> str:
         cells = [
-            f'<c r="{column}1" s="{_BOLD}"{self._text(name)}</c>'
+            f'<c r="{column}1" s="{parts.BOLD}"{self._text(name)}</c>'
             for column, (name, _) in zip(self._columns, self._fields, strict=True)
         ]
-        return f'{_SHEET}{_widths(self._fields)}<sheetData><row r="1">{"".join(cells)}</row>'
+        return f'{parts.SHEET_BEGIN}{_widths(self._fields)}<sheetData><row r="1">{"".join(cells)}</row>'
 
     def _row(self, number: int, row: _Row) -> str:
         """A row's XML: its cells but for those with nothing in them.
@@ -120,7 +139,7 @@ class _Table:
         if not isinstance(value, str):
             if value is True or value is False:
                 return f' t="b"><v>{value:d}</v>'
-            value = as_json(value) if isinstance(value, list | dict) else str(value)
+            value = spaced_json(value) if isinstance(value, list | dict) else str(value)
         if len(value) > CHARACTERS // 2:
             value = self._cut_down(value)
         keep = ' xml:space="preserve"' if value != value.strip() else ""
@@ -136,7 +155,7 @@ class _Table:
         return units[: 2 * CHARACTERS].decode("utf-16-le", "ignore")  # without the half of a character at the end
 
     def _json(self, value: Any) -> str:
-        return self._text(value if isinstance(value, str) else as_json(value))
+        return self._text(value if isinstance(value, str) else spaced_json(value))
 
     def _number(self, value: Any) -> str:
         """Digits are worth more than arithmetic: a number that Excel would round stays text."""
@@ -159,7 +178,13 @@ class _Table:
         days = (moment - _DAY_0) / _DAY
         if not _FIRST_DAY <= days < _DAY_10000:
             return self._text(text)
-        style = _DATE if len(text) == len("2000-01-01") else _TIME_IN_MILLISECONDS if moment.microsecond else _TIME
+        style = (
+            parts.DATE
+            if len(text) == len("2000-01-01")
+            else parts.TIME_IN_MILLISECONDS
+            if moment.microsecond
+            else parts.TIME
+        )
         return f' s="{style}"><v>{days}</v>'
 
 
@@ -227,70 +252,7 @@ def _widths(fields: Sequence[tuple[str, str]]) -> str:
     return f"<cols>{''.join(columns)}</cols>" if columns else ""
 
 
-# The styles by their place in cellXfs.
-_BOLD, _DATE, _TIME, _TIME_IN_MILLISECONDS = 1, 2, 3, 4
-
-_XML = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
-_MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
-_OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
-_PACKAGE = "http://schemas.openxmlformats.org/package/2006"
-_MEDIA = "application/vnd.openxmlformats-officedocument.spreadsheetml"
-
-_SHEET = (
-    f'{_XML}<worksheet xmlns="{_MAIN}"><sheetViews><sheetView workbookViewId="0">'
-    '<pane ySplit="1" topLeftCell="A2" activePane="bottomLeft" state="frozen"/><selection pane="bottomLeft"/>'
-    '</sheetView></sheetViews><sheetFormatPr defaultRowHeight="15"/>'
-)
-
-_STYLES = (
-    f'{_XML}<styleSheet xmlns="{_MAIN}"><numFmts count="3"><numFmt numFmtId="164" formatCode="yyyy\\-mm\\-dd"/>'
-    '<numFmt numFmtId="165" formatCode="yyyy\\-mm\\-dd\\ hh:mm:ss"/>'
-    '<numFmt numFmtId="166" formatCode="yyyy\\-mm\\-dd\\ hh:mm:ss.000"/></numFmts>'
-    '<fonts count="2"><font><sz val="11"/><name val="Calibri"/></font>'
-    '<font><b/><sz val="11"/><name val="Calibri"/></font></fonts>'
-    '<fills count="2"><fill><patternFill patternType="none"/></fill>'
-    '<fill><patternFill patternType="gray125"/></fill></fills>'
-    "<borders><border><left/><right/><top/><bottom/><diagonal/></border></borders>"
-    '<cellStyleXfs count="1"><xf numFmtId="0" fontId="0" fillId="0" borderId="0"/></cellStyleXfs>'
-    '<cellXfs count="5"><xf numFmtId="0" fontId="0" fillId="0" borderId="0" xfId="0"/>'
-    '<xf numFmtId="0" fontId="1" fillId="0" borderId="0" xfId="0" applyFont="1"/>'
-    '<xf numFmtId="164" fontId="0" fillId="0" borderId="0" xfId="0" applyNumberFormat="1"/>'
-    '<xf numFmtId="165" fontId="0" fillId="0" borderId="0" xfId="0" applyNumberFormat="1"/>'
-    '<xf numFmtId="166" fontId="0" fillId="0" borderId="0" xfId="0" applyNumberFormat="1"/></cellXfs>'
-    '<cellStyles count="1"><cellStyle name="Normal" xfId="0" builtinId="0"/></cellStyles></styleSheet>'
-)
-
-
-def _write_parts(zip: ZipFile, parts: dict[str, str]) -> None:
-    for name, content in parts.items():
+def _write_parts(zip: ZipFile, files: dict[str, str]) -> None:
+    for name, content in files.items():
         with zip.open(name, "w") as part:  # unlike writestr, it writes no time of day
             part.write(content.encode())
-
-
-def _parts(sheets: int) -> dict[str, str]:
-    """The files of a workbook that tell what its sheets are."""
-    numbers = range(1, sheets + 1)
-    kinds = {"/xl/workbook.xml": "sheet.main", "/xl/styles.xml": "styles"}
-    kinds |= {f"/xl/worksheets/sheet{number}.xml": "worksheet" for number in numbers}
-    types = "".join(f'<Override PartName="{part}" ContentType="{_MEDIA}.{kind}+xml"/>' for part, kind in kinds.items())
-    names = "".join(
-        f'<sheet name="Data{f" {number}" if number > 1 else ""}" sheetId="{number}" r:id="rId{number}"/>'
-        for number in numbers
-    )
-    links = [("worksheet", f"worksheets/sheet{number}.xml") for number in numbers]
-    return {
-        "xl/styles.xml": _STYLES,
-        "xl/workbook.xml": f'{_XML}<workbook xmlns="{_MAIN}" xmlns:r="{_OFFICE}"><bookViews><workbookView/></bookViews>'
-        f"<sheets>{names}</sheets></workbook>",
-        "xl/_rels/workbook.xml.rels": _relationships([*links, ("styles", "styles.xml")]),
-        "[Content_Types].xml": f'{_XML}<Types xmlns="{_PACKAGE}/content-types"><Default Extension="rels" '
-        f'ContentType="application/vnd.openxmlformats-package.relationships+xml"/>{types}</Types>',
-    }
-
-
-def _relationships(links: Iterable[tuple[str, str]]) -> str:
-    lines = "".join(
-        f'<Relationship Id="rId{number}" Type="{_OFFICE}/{kind}" Target="{target}"/>'
-        for number, (kind, target) in enumerate(links, 1)
-    )
-    return f'{_XML}<Relationships xmlns="{_PACKAGE}/relationships">{lines}</Relationships>'

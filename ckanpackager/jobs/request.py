@@ -3,17 +3,21 @@
 import math
 import re
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args, get_origin
 from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta, Struct
 
 from ckanpackager.errors import BadRequest
+from ckanpackager.formats.registry import FORMATS
 
 Queue = Literal["fast", "slow"]
 QUEUES: tuple[Queue, ...] = ("fast", "slow")
-Format = Literal["csv", "tsv", "xlsx", "ndjson"]
+if TYPE_CHECKING:
+    Format = str
+else:
+    Format = Literal[tuple(FORMATS)]
 Natural = Annotated[int, Meta(ge=0, le=2**63 - 1)]  # as far as a database counts
 DEEPEST = 50  # levels of lists and objects in a parameter
 

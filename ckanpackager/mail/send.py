@@ -19,6 +19,7 @@ from email.policy import SMTP
 from pathlib import Path
 from urllib.parse import quote
 
+from ckanpackager import durable_files
 from ckanpackager.config.settings import Mail
 from ckanpackager.config.templates import PLACEHOLDERS, render
 from ckanpackager.errors import CkanpackagerError, PermanentFailure, TemporaryFailure
@@ -232,18 +233,9 @@ def _deliver(message: EmailMessage, maildir: Path) -> None:
             file.write(message.as_bytes(policy=ASCII.clone(linesep="\n", utf8=_international(message))))
             file.flush()
             os.fsync(file.fileno())
-        os.rename(temporary, maildir / "new" / name)
-        _sync(maildir / "new")
+        durable_files.rename(Path(temporary), maildir / "new" / name)
     except OSError as error:
         if temporary:
             Path(temporary).unlink(missing_ok=True)
         words = _one_line(error.strerror or str(error))
         raise TemporaryFailure(f"maildir {maildir}: {words}; check mail_directory, and who may write there") from error
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

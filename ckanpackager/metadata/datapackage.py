@@ -5,21 +5,16 @@ Data Package and Table Schema, version 1 (https://specs.frictionlessdata.io): wh
 
 import re
 from collections.abc import Iterable, Mapping
-from itertools import chain, count
 from typing import Any
 
 import msgspec
 
+from ckanpackager import names
+from ckanpackager.formats.registry import Format
+
 FILE = "datapackage.json"
-_NOT_IN_NAMES = re.compile(r"[^a-z0-9._-]+")
 _LICENCE = re.compile(r"[A-Za-z0-9._-]+")
 _URL = re.compile(r"https?://[^\s]+", re.IGNORECASE)
-_MEDIA_TYPES = {
-    "csv": "text/csv",
-    "tsv": "text/tab-separated-values",
-    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-    "ndjson": "application/x-ndjson",
-}
 _TYPES: tuple[
     tuple[re.Pattern[str], str, dict[str, Any]], ...
 ] = (  # PostgreSQL's type, Table Schema's type, and what else it has to say
@@ -47,7 +42,7 @@ def package(
     `dataset` is CKAN's `package_show`, for description, licence and version; `missing` names what could not be had.
     """
     dataset = dataset or {}
-    described: dict[str, Any] = {"profile": "data-package", "name": slug(name), "title": title}
+    described: dict[str, Any] = {"profile": "data-package", "name": names.slug(name), "title": title}
     for key, theirs in (("description", "notes"), ("version", "version"), ("homepage", "url")):
         if dataset.get(theirs) and (key != "homepage" or _is_url(dataset[theirs])):
             described[key] = str(dataset[theirs])
@@ -61,13 +56,13 @@ def package(
 
 
 def table(
-    *, name: str, title: str, path: str, format: str, rows: int | None, fields: Iterable[Mapping[str, Any]]
+    *, name: str, title: str, path: str, format: Format, rows: int | None, fields: Iterable[Mapping[str, Any]]
 ) -> dict[str, Any]:
     """A table in the archive; `fields` have CKAN's `id` and `type`, and `info`, the data dictionary, if any."""
-    described: dict[str, Any] = {"name": name, "title": title, "path": path, "format": format}
-    described |= {"profile": "tabular-data-resource", "mediatype": _MEDIA_TYPES[format], "encoding": "utf-8"}
-    if format in ("csv", "tsv"):
-        described["dialect"] = {"delimiter": "," if format == "csv" else "\t", "lineTerminator": "\n"}
+    described: dict[str, Any] = {"name": name, "title": title, "path": path, "format": format.name}
+    described |= {"profile": "tabular-data-resource", "mediatype": format.media_type, "encoding": "utf-8"}
+    if format.dialect:
+        described["dialect"] = format.dialect
     described["schema"] = {"fields": [_field(field) for field in fields], "missingValues": [""]}
     return described if rows is None else {**described, "rows": rows}
 
@@ -75,11 +70,6 @@ def table(
 def file(*, name: str, title: str, path: str, size: int) -> dict[str, Any]:
     """A file in the archive, as it is; `size` in bytes."""
     return {"name": name, "title": title, "path": path, "profile": "data-resource", "bytes": size}
-
-
-def slug(text: str) -> str:
-    """A name as the specification wants it: small letters, digits, and . _ -"""
-    return _NOT_IN_NAMES.sub("-", text.lower()).strip("-.") or "data"
 
 
 def _licence(dataset: Mapping[str, Any]) -> dict[str, str]:
@@ -99,8 +89,7 @@ def _uniquely_named(resources: Iterable[Mapping[str, Any]]) -> list[dict[str, An
     taken: set[str] = set()
     named = []
     for resource in resources:
-        numbered = (f"{resource['name']}-{number}" for number in count(2))
-        name = next(name for name in chain([resource["name"]], numbered) if name not in taken)
+        name = names.unused(resource["name"], taken=taken.__contains__, separator="-")
         taken.add(name)
         named.append({**resource, "name": name})
     return named

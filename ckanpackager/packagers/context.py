@@ -4,16 +4,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 
-from ckanpackager.config.settings import Settings
+from ckanpackager.config.settings import Archives, Ckan, DarwinCore
 from ckanpackager.http_client import Client
 
 
 @dataclass(frozen=True)
 class PackagingContext:
-    """What a packager works with; it says by `tell(rows, expected)` how far it is."""
+    """What a packager works with: the sections of the settings that it needs, and none with secrets.
+
+    `tell(rows, expected)` reports the progress; `now` is in seconds since 1970.
+    """
 
     client: Client
-    settings: Settings
+    ckan: Ckan
+    archives: Archives
+    darwin_core: DarwinCore
     now: float
     tell: Callable[[int, int | None], None]
 

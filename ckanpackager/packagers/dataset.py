@@ -3,22 +3,22 @@
 import re
 import unicodedata
 from collections.abc import Iterable
-from itertools import chain, count
+from itertools import chain
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from ckanpackager import ckan
+from ckanpackager import ckan, names
 from ckanpackager.archives.writer import Archive
 from ckanpackager.errors import CkanpackagerError, PermanentFailure, TemporaryFailure
+from ckanpackager.formats.registry import FORMATS, without_suffix
 from ckanpackager.jobs.request import PackageDataset
 from ckanpackager.metadata import datapackage
 from ckanpackager.packagers.context import PackagingContext, Result
-from ckanpackager.packagers.table import dictionary, search, write_table
-from ckanpackager.packagers.url import file_name, safe_name
+from ckanpackager.packagers.table import data_dictionary, search, write_table
+from ckanpackager.packagers.url import name_of_download
 
 DOWNLOADS = 3  # of a file that breaks off
 _SLASHES = re.compile(r"[/\\]+")
-_TABLE_SUFFIX = re.compile(r"\.(csv|tsv|xlsx?|ndjson|jsonl)$", re.IGNORECASE)
 _NO_BEGINNING = " .-~$%"  # of a file's name: hidden, an option, or a variable to one program or another
 
 
@@ -81,21 +81,28 @@ class _Packing:
         return next(chain(passing, self._failures, [PermanentFailure(otherwise)]))
 
     def _add_table(self, resource: dict[str, Any], title: str) -> None:
-        request, format, id = self._request, self._request.format, str(resource.get("id", ""))
-        found = search(request.api_url, {"resource_id": id}, self._context, self._archive, format=format)
-        stem = safe_name(_SLASHES.sub("-", _TABLE_SUFFIX.sub("", title)))
-        path = self._unused(stem, f".{format}")
-        written = write_table(self._archive, path.removesuffix(f".{format}"), format, found, self._context)
+        request, format, id = self._request, FORMATS[self._request.format], str(resource.get("id", ""))
+        rows = search(
+            request.api_url,
+            {"resource_id": id},
+            self._context,
+            self._archive,
+            records_format=format.records_format,
+            raw_records=format.raw_records,
+        )
+        stem = names.file_name(_SLASHES.sub("-", without_suffix(title)))
+        path = self._unused(stem, format.suffix)
+        written = write_table(self._archive, path.removesuffix(format.suffix), format, rows, self._context)
         self.rows = (self.rows or 0) + written.rows
         self.notes += [f"{written.path}: {note}" for note in written.notes]
         self.described.append(
             datapackage.table(
-                name=datapackage.slug(written.path),
+                name=names.slug(written.path),
                 title=title,
                 path=written.path,
                 format=format,
                 rows=written.rows,
-                fields=dictionary(request.api_url, id, written.fields, self._context),
+                fields=data_dictionary(request.api_url, id, written.fields, self._context),
             )
         )
 
@@ -108,14 +115,14 @@ class _Packing:
         if not url:
             raise PermanentFailure("it has no URL")
         path, size = self._download(url)
-        self.described.append(datapackage.file(name=datapackage.slug(path), title=title, path=path, size=size))
+        self.described.append(datapackage.file(name=names.slug(path), title=title, path=path, size=size))
 
     def _download(self, url: str) -> tuple[str, int]:
         """Put the file into the archive; its name and size.  One that breaks off is begun again."""
         path, tried = "", 0
         while True:
             with self._context.client.download(url) as (headers, chunks):
-                path, tried = path or self._unused(*_halves(file_name(headers, url))), tried + 1
+                path, tried = path or self._unused(*_halves(name_of_download(headers, url))), tried + 1
                 try:
                     return path, self._copy(path, chunks)
                 except TemporaryFailure:
@@ -132,10 +139,9 @@ class _Packing:
         return size
 
     def _unused(self, stem: str, suffix: str) -> str:
-        """A name that no other file of the archive has, whatever its case and accents: some file systems know none."""
+        """A name that no other file of the archive has, even where case and accents do not count."""
         stem = stem.lstrip(_NO_BEGINNING) or "resource"
-        names = chain([f"{stem}{suffix}"], (f"{stem}-{number}{suffix}" for number in count(2)))
-        name = next(name for name in names if _folded(name) not in self._taken)
+        name = names.unused(stem, suffix, taken=lambda name: _folded(name) in self._taken, separator="-")
         self._taken.add(_folded(name))
         return name
 

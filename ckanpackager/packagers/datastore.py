@@ -3,22 +3,31 @@
 from urllib.parse import quote
 
 from ckanpackager.archives.writer import Archive
+from ckanpackager.formats.registry import FORMATS
 from ckanpackager.jobs.request import PackageDatastore, PackageDwcArchive
 from ckanpackager.metadata import datapackage
 from ckanpackager.packagers.context import PackagingContext, Result
-from ckanpackager.packagers.table import WrittenTable, dictionary, search, write_table
+from ckanpackager.packagers.table import WrittenTable, data_dictionary, search, write_table
 
 _QUERY = ("resource_id", "filters", "q", "plain", "language", "distinct", "fields", "sort")
 
 
 def package(request: PackageDatastore, archive: Archive, context: PackagingContext) -> Result:
-    """Write resource.csv, or whatever the format is, and its description where that is configured."""
+    """Write resource.csv, or the file of another format, and its description where that is configured."""
     limit = request.limit or None  # 0 has always meant all
-    found = search(
-        request.api_url, query_of(request), context, archive, format=request.format, offset=request.offset, limit=limit
+    format = FORMATS[request.format]
+    rows = search(
+        request.api_url,
+        query_of(request),
+        context,
+        archive,
+        records_format=format.records_format,
+        raw_records=format.raw_records,
+        offset=request.offset,
+        limit=limit,
     )
-    written = write_table(archive, "resource", request.format, found, context)
-    if context.settings.archives.include_datapackage:
+    written = write_table(archive, "resource", format, rows, context)
+    if context.archives.include_datapackage:
         with archive.open(datapackage.FILE) as entry:
             entry.write(_described(request, written, context))
     return Result(written.rows, written.notes)
@@ -35,9 +44,9 @@ def _described(request: PackageDatastore, written: WrittenTable, context: Packag
         name="resource",
         title=id,
         path=written.path,
-        format=request.format,
+        format=FORMATS[request.format],
         rows=written.rows,
-        fields=dictionary(request.api_url, id, written.fields, context),
+        fields=data_dictionary(request.api_url, id, written.fields, context),
     )
     source = f"{request.api_url}?resource_id={quote(id)}"
     return datapackage.package(name=id, title=id, resources=[table], sources=[source])

@@ -6,12 +6,13 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from ckanpackager.archives.writer import Archive, Entry
-from ckanpackager.darwin_core import compile_plan, fill_eml, header, lines, meta_xml
+from ckanpackager.archives.writer import Archive
+from ckanpackager.darwin_core import compile_plan, encode_records, fill_eml, header, meta_xml
+from ckanpackager.formats.registry import Entry
 from ckanpackager.jobs.request import PackageDwcArchive
 from ckanpackager.packagers.context import PackagingContext, Result
 from ckanpackager.packagers.datastore import query_of
-from ckanpackager.packagers.table import in_order, search
+from ckanpackager.packagers.table import as_lists, search
 
 
 def package(request: PackageDwcArchive, archive: Archive, context: PackagingContext) -> Result:
@@ -23,12 +24,12 @@ def package(request: PackageDwcArchive, archive: Archive, context: PackagingCont
         else None
     )
     limit, query = request.limit or None, query_of(request)
-    id_field = context.settings.darwin_core.dwc_id_field
+    id_field = context.darwin_core.dwc_id_field
     if request.fields and id_field not in request.fields:
         query["fields"] = [id_field, *request.fields]
-    found = search(request.api_url, query, context, archive, format="dwca", offset=request.offset, limit=limit)
-    names, rows = [field.id for field in found.fields], 0
-    plan = compile_plan(names, context.settings.darwin_core)
+    rows = search(request.api_url, query, context, archive, records_format="lists", offset=request.offset, limit=limit)
+    names, count = [field.id for field in rows.fields], 0
+    plan = compile_plan(names, context.darwin_core)
     tables = {table.name: table for table in (plan.core, *plan.extensions)}
     with ExitStack() as stack:
         entries: dict[str, Entry] = {}
@@ -40,11 +41,11 @@ def package(request: PackageDwcArchive, archive: Archive, context: PackagingCont
             return entries[name]
 
         entry(plan.core.name)
-        for page in found.pages:
-            for name, content in lines(plan, list(in_order(page.records or (), names))):
+        for page in rows.pages:
+            for name, content in encode_records(plan, list(as_lists(page.records or (), names))):
                 entry(name).write(content)
-            rows += page.rows
-            context.tell(rows, found.total)
+            count += page.rows
+            context.tell(count, rows.total)
     described = {"meta.xml": meta_xml(plan, entries.keys(), eml is not None)}
     if eml is not None:
         described["eml.xml"] = eml
@@ -53,4 +54,4 @@ def package(request: PackageDwcArchive, archive: Archive, context: PackagingCont
     for name, content in described.items():
         with archive.open(name) as file:
             file.write(content)
-    return Result(rows)
+    return Result(count)

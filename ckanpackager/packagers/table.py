@@ -1,20 +1,15 @@
-"""A table of an archive, from a search of the datastore, in any of the formats."""
+"""A table of an archive: the rows of a search of the datastore, in any of the formats."""
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ckanpackager import ckan
 from ckanpackager.archives.writer import Archive
 from ckanpackager.errors import CkanpackagerError
-from ckanpackager.formats.delimited import TextTable, json_lines
+from ckanpackager.formats.registry import Format, Page, Table
 from ckanpackager.packagers.context import PackagingContext
-
-_ASKED_AS = {"csv": "csv", "tsv": "tsv", "ndjson": "objects", "xlsx": "lists", "dwca": "lists"}
-_BLOCK = 256 * 1024
 
 
 @dataclass(frozen=True)
@@ -33,7 +28,8 @@ def search(
     context: PackagingContext,
     archive: Archive,
     *,
-    format: str,
+    records_format: str,
+    raw_records: bool = False,
     offset: int = 0,
     limit: int | None = None,
 ) -> ckan.Search:
@@ -42,74 +38,50 @@ def search(
         context.client,
         api_url,
         dict(query),
-        records_format=_ASKED_AS[format],
-        as_raw=format == "ndjson",
+        records_format=records_format,
+        as_raw=raw_records,
         text=archive.part or ckan.Blocks,
         offset=offset,
         limit=limit,
-        page_size=context.settings.ckan.page_size,
-        page_requests=context.settings.ckan.page_requests,
+        page_size=context.ckan.page_size,
+        page_requests=context.ckan.page_requests,
     )
 
 
-def dictionary(
+def data_dictionary(
     api_url: str, resource_id: str, fields: Sequence[ckan.Field], context: PackagingContext
 ) -> list[dict[str, Any]]:
-    """Fields with what the data dictionary says of them; `datastore_search` does not tell it everywhere."""
-    told = {field.id: field.info for field in fields if field.info}
-    if not told:
-        with suppress(CkanpackagerError):  # nothing is missing in the table for that
+    """Fields with what the data dictionary says of them; not every site's `datastore_search` sends it."""
+    info = {field.id: field.info for field in fields if field.info}
+    if not info:
+        with suppress(CkanpackagerError):  # the table is complete without it
             answer = ckan.show(context.client, api_url, "datastore_info", resource_id)
-            told = {str(field.get("id")): field.get("info") for field in answer.get("fields") or ()}
-    return [{"id": field.id, "type": field.type, "info": told.get(field.id)} for field in fields]
+            info = {str(field.get("id")): field.get("info") for field in answer.get("fields") or ()}
+    return [{"id": field.id, "type": field.type, "info": info.get(field.id)} for field in fields]
 
 
 def write_table(
-    archive: Archive, stem: str, format: str, found: ckan.Search, context: PackagingContext
+    archive: Archive, stem: str, format: Format, rows: ckan.Search, context: PackagingContext
 ) -> WrittenTable:
-    """Write the rows that were found to `stem.format` in the archive."""
-    path = f"{stem}.{format}"
-    if format == "xlsx":
-        return _write_workbook(archive, path, found, context)
-    rows = 0
-    table = TextTable(format, [field.type for field in found.fields]) if format != "ndjson" else None
-    names = [field.id for field in found.fields]
+    """Write the rows to a file in the archive, whose name is `stem` and the format's suffix."""
+    path, count = f"{stem}{format.suffix}", 0
+    names = [field.id for field in rows.fields]
+
+    def pages() -> Iterator[Page]:
+        nonlocal count
+        for page in rows.pages:
+            records = page.records or ()
+            yield Page(page.text, records if format.raw_records else list(as_lists(records, names)))
+            count += page.rows
+            context.tell(count, rows.total)
+
     with archive.open(path) as entry:
-        if table:
-            entry.write(table.header(names))
-        for page in found.pages:
-            if page.text:
-                page.text.write_to(entry)
-            if page.records:
-                entry.write(table.rows(in_order(page.records, names)) if table else json_lines(page.records))
-            rows += page.rows
-            context.tell(rows, found.total)
-    return WrittenTable(path, found.fields, rows)
+        table = Table(fields=rows.fields, pages=pages(), temp_directory=context.archives.temp_directory)
+        notes = format.write(entry, table)
+    return WrittenTable(path, rows.fields, count, tuple(notes))
 
 
-def in_order(records: Sequence[Any], names: Sequence[str]) -> Iterator[Sequence[Any]]:
-    """Records that are objects, as the lists that the others are."""
+def as_lists(records: Sequence[Any], names: Sequence[str]) -> Iterator[Sequence[Any]]:
+    """Records as lists of values in the order of the names; a site that cannot send lists sends objects."""
     for record in records:
         yield [record.get(name) for name in names] if isinstance(record, dict) else record
-
-
-def _write_workbook(archive: Archive, path: str, found: ckan.Search, context: PackagingContext) -> WrittenTable:
-    """A workbook is a ZIP itself and has its parts in no order of ours, so it is written aside first."""
-    from ckanpackager.formats.xlsx import write_workbook
-
-    names, rows = [field.id for field in found.fields], 0
-
-    def coming() -> Iterator[Sequence[Any]]:
-        nonlocal rows
-        for page in found.pages:
-            yield from in_order(page.records or (), names)
-            rows += page.rows
-            context.tell(rows, found.total)
-
-    with tempfile.TemporaryDirectory(prefix="ckanpackager-", dir=context.settings.archives.temp_directory) as directory:
-        aside = Path(directory) / "workbook.xlsx"
-        notes = write_workbook(aside, [(field.id, field.type) for field in found.fields], coming())
-        with aside.open("rb") as file, archive.open(path) as entry:
-            while block := file.read(_BLOCK):
-                entry.write(block)
-    return WrittenTable(path, found.fields, rows, tuple(notes))

@@ -5,6 +5,7 @@ import os
 import stat
 from pathlib import Path
 
+from ckanpackager import durable_files
 from ckanpackager.errors import TemporaryFailure
 
 _SHARED = stat.S_ISGID | stat.S_IWGRP
@@ -50,19 +51,11 @@ class JobFiles:
             raise
 
     def rename(self, source: Path, target: Path) -> None:
-        folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.rename(source, target)
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        durable_files.rename(source, target)
 
     def failure(self, error: OSError) -> TemporaryFailure:
         """The error in words that say what to do."""
-        return TemporaryFailure(
-            f"spool {error.filename or self.directory}: {error.strerror}; make sure that the disk has room and "
-            f"that this user may write into {self.directory}"
-        )
+        return durable_files.failure("spool", self.directory, error)
 
 
 def content(path: Path) -> bytes:

@@ -197,7 +197,9 @@ def _package(job: Job, context: WorkerContext) -> Archive:
         with store.part(name) as part, _client(job, settings) as client:
             packaging = PackagingContext(
                 client=client,
-                settings=settings,
+                ckan=settings.ckan,
+                archives=settings.archives,
+                darwin_core=settings.darwin_core,
                 now=context.clock(),
                 tell=lambda rows, expected: context.tell(job, rows, expected),
             )

@@ -3,8 +3,9 @@
 import pytest
 from support.workspace import Workspace, small_ckan
 
+from ckanpackager import names
 from ckanpackager.demo.ckan_api import File
-from ckanpackager.packagers.url import file_name, safe_name
+from ckanpackager.packagers.url import name_of_download
 
 
 @pytest.mark.parametrize(
@@ -28,18 +29,18 @@ def test_a_file_has_the_name_that_its_server_gives_it_made_harmless(
     disposition: str | None, url: str, name: str
 ) -> None:
     headers = {"Content-Disposition": disposition} if disposition else {}
-    assert file_name(headers, url) == name
+    assert name_of_download(headers, url) == name
 
 
 def test_a_long_name_is_cut_and_keeps_its_extension() -> None:
-    name = safe_name("ü" * 300 + ".csv")
+    name = names.file_name("ü" * 300 + ".csv")
     assert len(name.encode()) <= 200
     assert name.endswith(".csv")
 
 
 @pytest.mark.parametrize("name", ["a\x00b", "a\nb", "a:b", 'a"b', "a\u202eb"])
 def test_no_character_that_deceives_or_breaks_is_left(name: str) -> None:
-    assert safe_name(name) == "a_b"
+    assert names.file_name(name) == "a_b"
 
 
 def test_the_bytes_of_a_file_are_not_changed(workspace: Workspace) -> None:

@@ -21,21 +21,23 @@ STDLIB = sys.stdlib_module_names
 # or module that is not named here may import nothing of the package: it stands alone until this table names it.
 PURE = {"errors", "jobs"}
 MAY_IMPORT: dict[str, set[str]] = {
-    "jobs": {"errors"},
+    "jobs": {"errors", "formats"},
+    "durable_files": {"errors"},
+    "names": set(),
     "config": {"errors"},
     "hosts": {"errors"},
     "logs": {"errors"},
     "http_client": {"errors", "hosts", "jobs"},
-    "spool": PURE,
+    "spool": PURE | {"durable_files"},
     "status": PURE | {"config", "spool"},
     "statistics": {"errors", "config"},
-    "ckan": {"errors", "http_client"},
+    "ckan": {"errors", "http_client", "formats"},
     "formats": {"errors"},
-    "metadata": {"errors", "formats"},
-    "darwin_core": {"errors", "config", "formats"},
-    "archives": PURE | {"config"},
-    "mail": {"errors", "config"},
-    "packagers": PURE | {"config", "http_client", "ckan", "formats", "metadata", "darwin_core", "archives"},
+    "metadata": {"errors", "formats", "names"},
+    "darwin_core": {"errors", "config", "formats", "names"},
+    "archives": PURE | {"config", "formats", "durable_files"},
+    "mail": {"errors", "config", "durable_files"},
+    "packagers": PURE | {"config", "http_client", "ckan", "formats", "metadata", "darwin_core", "archives", "names"},
     "receiver": PURE | {"config", "hosts", "spool", "status", "statistics", "archives", "logs"},
     "worker": PURE
     | {"config", "spool", "status", "statistics", "archives", "mail", "packagers", "http_client", "hosts"},
@@ -51,8 +53,8 @@ MAY_USE: dict[str, set[str]] = {
     "jobs": {"msgspec"},
     "config": {"msgspec", "yaml"},
     "spool": {"msgspec", "filelock"},
-    "darwin_core": {"msgspec"},
-    "metadata": {"msgspec"},
+    "darwin_core": {"msgspec", "names"},
+    "metadata": {"msgspec", "names"},
     "receiver": {"msgspec", "waitress"},
 }
 

@@ -11,11 +11,11 @@ import pytest
 from dwca.read import DwCAReader
 from lxml import etree
 
-from ckanpackager.ckan.responses import Number
 from ckanpackager.config.settings import DarwinCore
-from ckanpackager.darwin_core import Plan, compile_plan, fill_eml, header, lines, meta_xml
+from ckanpackager.darwin_core import Plan, compile_plan, encode_records, fill_eml, header, meta_xml
 from ckanpackager.demo import sample
 from ckanpackager.errors import BadRequest
+from ckanpackager.formats.json_values import Number
 
 SCHEMA = Path(__file__).parents[2] / "support" / "data" / "tdwg_dwc_text.xsd"
 DWC = "http://rs.tdwg.org/dwc/terms/"
@@ -150,7 +150,7 @@ def archive(path: Path, plan: Plan, records: Sequence[Sequence[Any]], eml: bytes
     """An archive as a packager makes it."""
     tables = {table.name: table for table in (plan.core, *plan.extensions)}
     files = {plan.core.name: [header(plan.core)]}
-    for name, content in lines(plan, records):
+    for name, content in encode_records(plan, records):
         files.setdefault(name, [header(tables[name])]).append(content)
     with zipfile.ZipFile(path, "w") as zip:
         for name, contents in files.items():

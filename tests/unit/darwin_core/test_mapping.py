@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ckanpackager.config.settings import DarwinCore
-from ckanpackager.darwin_core import Plan, compile_plan, header, lines
+from ckanpackager.darwin_core import Plan, compile_plan, encode_records, header
 from ckanpackager.darwin_core.mapping import term_name
 from ckanpackager.errors import ConfigError, PermanentFailure
 
@@ -62,7 +62,7 @@ def test_a_single_field_without_a_term_is_a_json_object_too():
     assert files["occurrence.csv"] == [["_id", "dynamicProperties"], ["1", '{"cabinet":"B 12"}']]
 
 
-def test_texts_that_are_json_are_embedded_as_what_they_say_and_numbers_keep_their_digits():
+def test_texts_that_are_json_are_embedded_as_values_and_numbers_keep_their_digits():
     names = ["_id", "number", "list", "text", "date", "zeros", "word", "broken"]
     row = [1, " 70.4300 ", '[1.50, {"a": 1e400}]', '"quoted"', "2018-05", "007", "true", '{"a": 1']
     (_, (_, cell)) = written(names, [row])["occurrence.csv"]
@@ -94,7 +94,7 @@ def test_a_field_named_as_the_dynamic_term_joins_the_fields_without_a_term():
     assert cell == "as it is"
 
 
-def test_the_id_field_is_a_term_s_column_as_well_if_it_is_one_and_nothing_else_if_not():
+def test_the_id_field_is_also_a_column_if_it_is_a_term():
     files = written(["_id", "Occurrence ID"], [[1, "o-1"]], dwc_id_field="Occurrence ID")
     assert files["occurrence.csv"] == [
         ["Occurrence ID", "dynamicProperties", "occurrenceID"],
@@ -106,7 +106,7 @@ def test_a_table_of_nothing_but_ids_still_has_the_column_that_the_schema_wants()
     assert written(["_id"], [[1]])["occurrence.csv"] == [["_id", "dynamicProperties"], ["1", ""]]
 
 
-def test_fields_that_are_terms_of_an_additional_extension_make_one_row_there_for_each_record():
+def test_terms_of_an_additional_extension_make_one_row_there_for_each_record():
     files = written(
         ["_id", "Measurement Value", "locality", "Measurement unit"],
         [[1, 3, "Hill", "mm"], [2, None, "Dale", "cm"]],
@@ -129,7 +129,7 @@ def test_a_record_without_any_value_for_an_extension_has_no_row_there():
     assert files["measurement_or_fact.csv"][1:] == [["2", "0"]]
 
 
-def test_a_term_of_the_core_and_of_extensions_belongs_to_the_core_and_else_to_the_first():
+def test_a_term_of_several_definitions_belongs_to_the_core_else_to_the_first():
     plan = compile_plan(
         ["_id", "typeStatus", "title", "source"],
         DarwinCore(dwc_additional_extensions=["identification_history", "multimedia", "audiovisual"]),
@@ -137,7 +137,7 @@ def test_a_term_of_the_core_and_of_extensions_belongs_to_the_core_and_else_to_th
     assert columns(plan) == {"occurrence.csv": ["typeStatus"], "multimedia.csv": ["title", "source"]}
 
 
-def test_each_object_in_a_field_that_lists_them_is_a_row_with_defaults_for_what_is_missing():
+def test_each_object_in_a_nested_field_is_a_row_with_defaults_for_what_is_missing():
     files = written(
         ["_id", "associatedMedia"],
         [
@@ -160,7 +160,7 @@ def test_a_field_that_lists_rows_may_be_named_in_camel_case_too():
     assert len(files["multimedia.csv"]) == 2
 
 
-def test_a_mapping_names_the_key_and_a_formatter_is_put_around_values_but_not_around_defaults():
+def test_a_mapping_names_the_key_and_a_formatter_surrounds_values_not_defaults():
     media = MEDIA | {"mappings": {"format": "mime"}, "formatters": {"format": "image/{}"}}
     files = written(
         ["_id", "media"],
@@ -219,7 +219,7 @@ def test_numbers_in_a_text_of_objects_keep_their_digits():
     assert files["multimedia.csv"][1] == ["1", "[70.4300]", "image/jpeg", "", "1.50"]
 
 
-def test_fields_that_list_rows_of_one_extension_share_its_file_in_the_order_of_the_records():
+def test_nested_fields_of_one_extension_share_its_file_in_the_order_of_the_records():
     sounds = {"extension": "multimedia", "fields": {"identifier": "", "creator": "unknown"}}
     files = written(
         ["_id", "sounds", "images", "audience"],
@@ -292,7 +292,7 @@ def test_what_is_wrong_in_the_settings_is_said_with_its_key(settings, words):
         ({"formatters": {"format": 3}}, "formatters.format: expected a text with one {} in it"),
     ],
 )
-def test_what_is_wrong_about_a_field_that_lists_rows_is_said_whether_a_resource_has_it_or_not(changes, words):
+def test_faults_of_a_nested_field_are_told_whether_a_resource_has_it_or_not(changes, words):
     with pytest.raises(ConfigError) as caught:
         compile_plan(["_id"], DarwinCore(dwc_extension_fields={"media": MEDIA | changes}))
     assert f"dwc_extension_fields.media.{words}" in str(caught.value)
@@ -307,7 +307,7 @@ def written(names: Sequence[str], records: Sequence[Sequence[Any]], **settings: 
     plan = compile_plan(names, DarwinCore(**settings))
     heads = {table.name: header(table) for table in (plan.core, *plan.extensions)}
     files: dict[str, bytes] = {}
-    for name, content in lines(plan, records):
+    for name, content in encode_records(plan, records):
         files[name] = files.get(name, heads[name]) + content
     csv.field_size_limit(10_000_000)
     return {name: list(csv.reader(content.decode().splitlines(keepends=True))) for name, content in files.items()}

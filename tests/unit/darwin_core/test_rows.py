@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ckanpackager.ckan.responses import Number
 from ckanpackager.config.settings import DarwinCore
-from ckanpackager.darwin_core import compile_plan, header, lines
+from ckanpackager.darwin_core import compile_plan, encode_records, header
+from ckanpackager.formats.json_values import Number
 
 PLAN = compile_plan(
     ["_id", "locality", "country", "Shelf", "Mark", "measurementValue", "media"],
@@ -63,7 +63,7 @@ VALUES = st.recursive(
 )
 def test_a_value_is_written_as_this(value, cell):
     plan = compile_plan(["_id", "locality"], DarwinCore())
-    assert b"".join(content for _, content in lines(plan, [[1, value]])) == b"1," + cell + b"\n"
+    assert b"".join(content for _, content in encode_records(plan, [[1, value]])) == b"1," + cell + b"\n"
 
 
 def test_the_header_has_the_names_of_the_terms_and_quotes_where_it_needs_them():
@@ -72,12 +72,12 @@ def test_the_header_has_the_names_of_the_terms_and_quotes_where_it_needs_them():
 
 
 def test_no_records_make_no_lines():
-    assert list(lines(PLAN, [])) == []
+    assert list(encode_records(PLAN, [])) == []
 
 
 def test_records_that_differ_in_length_are_refused():
     with pytest.raises(ValueError):
-        list(lines(PLAN, [[1, "a"], [2]]))
+        list(encode_records(PLAN, [[1, "a"], [2]]))
 
 
 def test_lines_are_the_same_however_the_records_are_divided():
@@ -87,7 +87,7 @@ def test_lines_are_the_same_however_the_records_are_divided():
 
 def test_a_table_of_300_columns_is_written():
     names = ["_id", *(f"field {number}" for number in range(300))]
-    ((_, content),) = lines(compile_plan(names, DarwinCore()), [[1, *range(300)]])
+    ((_, content),) = encode_records(compile_plan(names, DarwinCore()), [[1, *range(300)]])
     ((_, cell),) = csv.reader(io.StringIO(content.decode(), newline=""))
     assert json.loads(cell) == {f"field{number}": number for number in range(300)}
 
@@ -133,7 +133,7 @@ def plain_json(value: Any) -> str:
 def together(*pages: Any) -> dict[str, bytes]:
     files: dict[str, bytes] = {}
     for page in pages:
-        for name, content in lines(PLAN, page):
+        for name, content in encode_records(PLAN, page):
             files[name] = files.get(name, b"") + content
     return files
 

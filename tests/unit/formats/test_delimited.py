@@ -14,11 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ckanpackager.archives import writer
-from ckanpackager.ckan import Number
-from ckanpackager.config.settings import Archives, Settings
+from ckanpackager.config.settings import Archives, Ckan, DarwinCore
 from ckanpackager.demo import sample
 from ckanpackager.demo.ckan_api import JSON_NULL, CkanApi, Resource
-from ckanpackager.formats.delimited import TextTable, as_json, json_lines
+from ckanpackager.formats.delimited import RowRenderer
+from ckanpackager.formats.json_values import Number, spaced_json
+from ckanpackager.formats.ndjson import json_lines
+from ckanpackager.formats.registry import FORMATS
 from ckanpackager.http_client import Client
 from ckanpackager.jobs.request import PackageDatastore
 from ckanpackager.packagers import datastore
@@ -31,7 +33,12 @@ def packaged(api: CkanApi, directory: Path, **parameters: Any) -> bytes:
     """The file in the archive that package_datastore makes."""
     request = PackageDatastore(api_url=api.api_url, resource_id="r", email="ann@example.org", **parameters)
     context = PackagingContext(
-        client=Client(key=None, timeout=20), settings=Settings(), now=0, tell=lambda rows, expected: None
+        client=Client(key=None, timeout=20),
+        ckan=Ckan(),
+        archives=Archives(),
+        darwin_core=DarwinCore(),
+        now=0,
+        tell=lambda rows, expected: None,
     )
     with writer.create(directory / "a.zip", Archives(), 0) as writing:
         datastore.package(request, writing, context)
@@ -96,12 +103,12 @@ def test_whatever_the_values_are_they_are_written_as_ckan_writes_them(rows, form
     lists = records(columns, [list(row) for row in rows], "lists", False)
     values = msgspec.json.Decoder(list[list[Any]], float_hook=Number).decode(lists)
     expected = delimited(columns, [list(row) for row in rows], "," if format == "csv" else "\t", False)
-    assert TextTable(format, KINDS).rows(values).decode() == expected
+    assert RowRenderer(FORMATS[format].delimiter, KINDS).rows(values).decode() == expected
 
 
 @given(st.lists(st.lists(VALUES["text"], min_size=2, max_size=2), max_size=6), st.sampled_from(["csv", "tsv"]))
 def test_what_is_written_is_read_again(rows, format):
-    text = TextTable(format, ["text", "text"]).rows(rows).decode()
+    text = RowRenderer(FORMATS[format].delimiter, ["text", "text"]).rows(rows).decode()
     delimiter = "," if format == "csv" else "\t"
     assert list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)) == rows
 
@@ -130,23 +137,23 @@ def test_what_is_written_is_read_again(rows, format):
     ],
 )
 def test_a_cell_is_written_as_postgresql_writes_it(kind, value, cell):
-    assert TextTable("csv", [kind, "text"]).rows([[value, "x"]]) == f"{cell},x\n".encode()
+    assert RowRenderer(",", [kind, "text"]).rows([[value, "x"]]) == f"{cell},x\n".encode()
 
 
 def test_a_header_is_quoted_where_it_must_be_and_ends_in_a_line_feed():
     names = ["_id", "a,b", 'the "best"', "é\n"]
-    assert TextTable("csv", ["int"] * 4).header(names).decode() == '_id,"a,b","the ""best""","é\n"\n'
-    assert TextTable("tsv", ["int"] * 4).header(names).decode() == '_id\ta,b\t"the ""best"""\t"é\n"\n'
+    assert RowRenderer(",", ["int"] * 4).header(names).decode() == '_id,"a,b","the ""best""","é\n"\n'
+    assert RowRenderer("\t", ["int"] * 4).header(names).decode() == '_id\ta,b\t"the ""best"""\t"é\n"\n'
 
 
 @given(VALUES["json"].filter(lambda value: value is not JSON_NULL))
 def test_json_is_spaced_as_ckans_clients_space_it(value):
-    assert as_json(value) == json.dumps(value, ensure_ascii=False)
+    assert spaced_json(value) == json.dumps(value, ensure_ascii=False)
 
 
 def test_json_keeps_the_digits_of_numbers():
     value = msgspec.json.Decoder(float_hook=Number).decode(b'{"a":[70.4300,1E-7,123456789012345678901]}')
-    assert as_json(value) == '{"a": [70.4300, 1E-7, 123456789012345678901]}'
+    assert spaced_json(value) == '{"a": [70.4300, 1E-7, 123456789012345678901]}'
 
 
 def test_a_json_object_stays_on_its_line():

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from ckanpackager.ckan.responses import Number
 from ckanpackager.demo import sample
 from ckanpackager.errors import PermanentFailure, TemporaryFailure
+from ckanpackager.formats.json_values import Number
 from ckanpackager.formats.xlsx import write_workbook
 
 openpyxl = pytest.importorskip("openpyxl")

@@ -1,0 +1,33 @@
+"""Files that survive a crash of the machine: what was written, or renamed, is on disk when a call returns."""
+
+import os
+from pathlib import Path
+
+from ckanpackager.errors import TemporaryFailure
+
+
+def sync(path: Path) -> None:
+    """Wait until a file's content, or a directory's entries, are on disk (fsync).  Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def rename(source: Path, target: Path) -> None:
+    """Rename a file; the new name is on disk when this returns.  Raises OSError."""
+    folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)  # if this fails, nothing is renamed
+    try:
+        os.rename(source, target)
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def failure(what: str, directory: Path, error: OSError) -> TemporaryFailure:
+    """An error of the file system in words that say what to do; `what` is written in `directory`."""
+    return TemporaryFailure(
+        f"{what} {error.filename or directory}: {error.strerror}; make sure that the disk has room and "
+        f"that this user may write into {directory}"
+    )
