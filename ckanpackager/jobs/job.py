@@ -16,6 +16,7 @@ class Archive(Struct, frozen=True, kw_only=True, omit_defaults=True):
     published: float
     notes: tuple[str, ...] = ()
     complete: bool = True  # whether it may be handed out again
+    fingerprint: str | None = None  # of a named package's source, when its archive was asked for
 
 
 class Attempt(Struct, frozen=True, kw_only=True, omit_defaults=True):
