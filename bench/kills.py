@@ -4,7 +4,7 @@
 
 Eight workers loop over one spool; one of them is killed (SIGKILL) every few hundredths of a second and replaced by a
 fork.  Served are all jobs that were accepted; a mail may come twice only if the kill hit the moment between the mail
-server's answer and the note of it, and such mails carry the same Message-ID.
+server's answer and its record, and such mails carry the same Message-ID.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from ckanpackager.config.load import load_settings
 from ckanpackager.demo import sample
 from ckanpackager.demo.ckan_api import CkanApi, Resource
 from ckanpackager.jobs.job import Job
-from ckanpackager.jobs.request import request_from
+from ckanpackager.jobs.parameters import request_from
 from ckanpackager.spool.queue import Spool
 from ckanpackager.statistics import open_statistics
 
@@ -126,7 +126,7 @@ def serve_ckan(url: Any) -> None:
 
 
 def serve_mail(port: "Synchronized[int]", log: str) -> None:
-    """A mail server that notes the Message-ID of every mail that it takes."""
+    """A mail server that records the Message-ID of every mail that it takes."""
     from aiosmtpd.smtp import SMTP
 
     class Handler:

@@ -25,7 +25,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 from ckanpackager.jobs.job import Job
-from ckanpackager.jobs.request import request_from
+from ckanpackager.jobs.parameters import request_from
 from ckanpackager.spool.queue import Spool
 
 CONFIGURATION = """\

@@ -19,7 +19,7 @@ from requests.utils import get_auth_from_url
 
 from ckanpackager import __version__
 from ckanpackager.errors import PermanentFailure, TemporaryFailure
-from ckanpackager.jobs.request import host_allowed
+from ckanpackager.hosts import host_allowed
 
 T = TypeVar("T")
 TRIES = 5

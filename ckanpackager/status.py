@@ -25,7 +25,7 @@ def overview(spool: Spool, now: float) -> Overview:
         jobs={folder: spool.length(folder) for folder in (*QUEUES, "claimed", "failed", "done")},
         oldest=max(0.0, now - min(arrivals)) if arrivals else None,
         failed_lately=spool.changed_since("failed", now - DAY),
-        workers=worker_slots.active_workers(spool.directory / "workers"),
+        workers=spool.active_workers(),
     )
 
 

@@ -28,10 +28,10 @@ def api() -> Iterator[CkanApi]:
 
 
 @pytest.fixture
-def post() -> Iterator[FakeSmtpServer]:
+def smtp() -> Iterator[FakeSmtpServer]:
     """A mail server that takes everything until it is told otherwise."""
-    with FakeSmtpServer().running() as post:
-        yield post
+    with FakeSmtpServer().running() as smtp:
+        yield smtp
 
 
 @pytest.fixture

@@ -48,7 +48,7 @@ def create(path: Path, settings: Archives, now: float) -> Iterator[Archive]:
                 yield zip
                 zip.finish()
         else:
-            prefix = f"ckanpackager-{path.name.strip('.')}-"
+            prefix = f"ckanpackager-{path.parent.name.strip('.')}-"  # by which `clean` knows whose they are
             with tempfile.TemporaryDirectory(prefix=prefix, dir=settings.temp_directory) as directory:
                 files = FilesArchive(Path(directory))
                 yield files

@@ -10,8 +10,10 @@ from ckanpackager.cli import remote
 from ckanpackager.cli.context import CliContext
 from ckanpackager.cli.progress import Progress
 from ckanpackager.errors import TemporaryFailure
+from ckanpackager.hosts import check_host
 from ckanpackager.jobs.job import Job
-from ckanpackager.jobs.request import TASKS, check_host, parameters_from_words, request_from
+from ckanpackager.jobs.parameters import parameters_from_words, request_from
+from ckanpackager.jobs.request import TASKS
 from ckanpackager.spool.queue import Spool
 
 
@@ -37,7 +39,7 @@ def queue(context: CliContext, /, given: remote.Options, task: str, words: tuple
         id = str(answer.get("job") or answer.get("message") or answer.get("msg"))
     else:
         request = request_from(task, parameters, strict=True)
-        check_host(request, context.settings.ckan.allowed_hosts)
+        check_host(request.url_parameter, request.url, context.settings.ckan.allowed_hosts)
         job = Job(request=request, created=time.time(), queue=request.queue(context.settings.spool.slow_request))
         id = context.spool.enqueue(job)
     if not context.quiet:

@@ -6,7 +6,6 @@ import time
 import click
 
 from ckanpackager.jobs.job import Job
-from ckanpackager.spool import worker_slots
 from ckanpackager.spool.queue import Spool
 
 _WIDTH = 24
@@ -31,7 +30,7 @@ class Progress:
         if folder != "claimed":
             ahead = spool.jobs_ahead(job.id, job.queue)
             self._print(f"waiting in {job.queue}, {ahead} ahead")
-        for worker in worker_slots.active_workers(spool.directory / "workers"):
+        for worker in spool.active_workers():
             if worker.job == job.id:
                 self._print(line(worker.rows, worker.expected, time.time() - worker.since))
 

@@ -16,7 +16,6 @@ from ckanpackager.cli.progress import line
 from ckanpackager.errors import BadRequest
 from ckanpackager.jobs.job import Attempt, Job
 from ckanpackager.jobs.request import QUEUES
-from ckanpackager.spool import worker_slots
 from ckanpackager.spool.queue import Spool
 from ckanpackager.status import duration, overview
 
@@ -154,7 +153,7 @@ def _state(spool: Spool, folder: str, job: Job) -> str:
         due = spool.not_before(job)
         later = f", not before {_at(due)}" if due > time.time() else ""
         return f"waiting in {folder}, {spool.jobs_ahead(job.id, job.queue)} ahead{later}"
-    for worker in worker_slots.active_workers(spool.directory / "workers"):
+    for worker in spool.active_workers():
         if worker.job == job.id:
             return f"being worked on: {line(worker.rows, worker.expected, time.time() - worker.since)}"
     return {"claimed": "its worker died; the next one takes it over"}.get(folder, folder)
@@ -162,8 +161,8 @@ def _state(spool: Spool, folder: str, job: Job) -> str:
 
 def _attempt(attempt: Attempt) -> str:
     if attempt.error:
-        kind = "failed for now" if attempt.temporary else "failed"
-        return f"{_at(attempt.started)}  {attempt.worker}: {attempt.step} {kind}: {attempt.error}"
+        kind = "failed" if attempt.outcome == "failed" else "failed for now"
+        return f"{_at(attempt.started)}  {attempt.worker}: {attempt.step or attempt.outcome} {kind}: {attempt.error}"
     return f"{_at(attempt.started)}  {attempt.worker}: {'worked' if attempt.ended else 'began'}"
 
 

@@ -317,6 +317,25 @@ class DarwinCore(Struct, frozen=True, kw_only=True):
     ] = field(default_factory=dict)
 
 
+class NamedPackages(Struct, frozen=True, kw_only=True):
+    """Named packages, kept fresh
+
+    Archives behind links that stay the same, <download_url>/named/<name>.zip; `ckanpackager refresh`, from cron, and
+    POST /refresh build those anew whose source has changed.
+    """
+
+    named_packages: Annotated[
+        dict[str, dict[str, Any]],
+        Meta(
+            description="By name (small letters, digits, hyphens): task and its parameters, without email; refresh, how "
+            "often to look (a line of cron, or a time span); only_if_changed (true unless set to false); changed_field, "
+            "a field whose highest value tells whether rows have changed. As in: {gbif-specimens: {task: "
+            "package_dwc_archive, api_url: 'https://data.example.org/api/3/action/datastore_search', resource_id: "
+            "specimens, refresh: '0 3 * * *', changed_field: Modified}}"
+        ),
+    ] = field(default_factory=dict)
+
+
 class Settings(Struct, frozen=True, kw_only=True):
     """All of them."""
 
@@ -327,3 +346,4 @@ class Settings(Struct, frozen=True, kw_only=True):
     mail: Mail = Mail()
     statistics: Statistics = Statistics()
     darwin_core: DarwinCore = DarwinCore()
+    named: NamedPackages = NamedPackages()

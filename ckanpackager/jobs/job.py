@@ -1,45 +1,53 @@
 """A job: a request, and what has become of it so far.  Pure: no files, no clock, no network."""
 
+from typing import Literal
+
 import msgspec
 from msgspec import Struct
 
 from ckanpackager.errors import BadRequest
-from ckanpackager.jobs.request import Queue, Request, check, plain
+from ckanpackager.jobs.parameters import check, plain
+from ckanpackager.jobs.request import Queue, Request, cache_key, named_key
+
+Outcome = Literal["done", "retry", "failed", "died", "spool"]
+"""How an attempt ended: all steps are done; `step` failed for now, or for good; its worker died; the spool failed."""
 
 
 class Archive(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An archive in the store."""
 
-    name: str
+    name: str  # its path in the store: `<directory>/<file>`
     size: int
     rows: int | None = None
     published: float
     notes: tuple[str, ...] = ()
-    complete: bool = True  # whether it may be handed out again
+    complete: bool = True  # whether equal requests may get it, too
     fingerprint: str | None = None  # of a named package's source, when its archive was asked for
 
 
 class Attempt(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One worker's go at a job; without an end, the worker died or is still at it."""
+    """One worker's attempt at a job; without an outcome the worker is at work, or has died unnoticed so far."""
 
     started: float
     worker: str
     ended: float | None = None
-    step: str | None = None
+    step: str | None = None  # that failed
+    outcome: Outcome | None = None
     error: str | None = None
-    temporary: bool = False
 
 
 class Job(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A request and its story.  The times are seconds since 1970, the steps behind it have one."""
+    """A request and its history.  Times are seconds since 1970; a step that is done has one, or its result."""
 
     id: str = ""  # the file's name says it; never trusted from the content
     request: Request
     created: float
     queue: Queue
     attempts: tuple[Attempt, ...] = ()
-    attempts_before_retry: int = 0  # attempts made before an administrator's `retry`
-    archive_name: str | None = None  # the name that this job's archive will have
+    attempts_before_retry: int = 0  # attempts made before an administrator's `retry`, which no longer count
+    package: str | None = None  # the named package to refresh; there is no requester then
+    fingerprint: str | None = None  # of its source
+    archive_directory: str | None = None  # where this job's archive will be, in the store
     archive: Archive | None = None
     failure: str | None = None
     cancelled: bool = False
@@ -49,13 +57,19 @@ class Job(Struct, frozen=True, kw_only=True, omit_defaults=True):
     error_counted_at: float | None = None
     finished_at: float | None = None
 
-    def failed_attempts(self, step: str | None) -> int:
-        """How often `step` was tried in vain since the job was queued or retried; None: how often a worker died."""
-        return sum(attempt.step == step for attempt in self.attempts[self.attempts_before_retry :])
+    @property
+    def build_key(self) -> str:
+        """The key of the archive: one at a time is built of each, and equal requests get the same."""
+        return named_key(self.package) if self.package else cache_key(self.request)
+
+    @property
+    def recent_attempts(self) -> tuple[Attempt, ...]:
+        """The attempts since the job was queued or retried."""
+        return self.attempts[self.attempts_before_retry :]
 
 
 def encode(job: Job) -> bytes:
-    """The job as the content of its file: JSON, indented for the administrator who looks into it."""
+    """The job as the content of its file: JSON, indented for people."""
     return msgspec.json.format(_ENCODER.encode(job), indent=1) + b"\n"
 
 
@@ -63,7 +77,7 @@ def decode(id: str, content: bytes) -> Job:
     """The job that a file's name and content describe.  Raises BadRequest."""
     try:
         job = _DECODER.decode(content)
-        check(job.request)
+        check(job.request, with_requester=not job.package)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise BadRequest(f"no valid job: {plain(error)}") from None
     return msgspec.structs.replace(job, id=id)

@@ -1,15 +1,11 @@
-"""What is asked for: each task's parameters, from forms, JSON or shell words.  Pure: no files, no clock, no network."""
+"""What the tasks are: each a request with its parameters.  Pure: no files, no clock, no network."""
 
-import math
-import re
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta, Struct
 
-from ckanpackager.errors import BadRequest
 from ckanpackager.formats.registry import FORMATS
 
 Queue = Literal["fast", "slow"]
@@ -19,7 +15,6 @@ if TYPE_CHECKING:
 else:
     Format = Literal[tuple(FORMATS)]
 Natural = Annotated[int, Meta(ge=0, le=2**63 - 1)]  # as far as a database counts
-DEEPEST = 50  # levels of lists and objects in a parameter
 
 
 class _Request(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="task"):
@@ -32,7 +27,7 @@ class _Request(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field=
 
     @property
     def task(self) -> str:
-        return next(name for name, kind in TASKS.items() if type(self) is kind)
+        return str(self.__struct_config__.tag)
 
     @property
     def host(self) -> str:
@@ -46,12 +41,12 @@ class _Request(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field=
         return url
 
     def queue(self, slow_request: int) -> Queue:
-        """The queue to wait in; `slow_request` is the number of rows from which a request is slow."""
+        """The queue to wait in; a request for more than `slow_request` rows is slow."""
         return "fast"
 
 
-class PackageDatastore(_Request, frozen=True, kw_only=True, omit_defaults=True, tag="package_datastore"):
-    """Rows of the datastore, as a table; the parameters are CKAN's `datastore_search`'s own."""
+class DatastoreRequest(_Request, frozen=True, kw_only=True, omit_defaults=True):
+    """Rows of the datastore; the parameters are those of CKAN's `datastore_search`."""
 
     resource_id: str
     api_url: str
@@ -64,13 +59,26 @@ class PackageDatastore(_Request, frozen=True, kw_only=True, omit_defaults=True, 
     sort: str | list[str] | None = None
     offset: Natural = 0
     limit: Natural = 0
-    format: Format = "csv"
     doi: str | None = None
 
     url_parameter: ClassVar[str] = "api_url"
 
     def queue(self, slow_request: int) -> Queue:
         return "fast" if 0 < self.limit <= slow_request else "slow"
+
+
+class PackageDatastore(DatastoreRequest, frozen=True, kw_only=True, omit_defaults=True, tag="package_datastore"):
+    """Rows of the datastore, as a table."""
+
+    format: Format = "csv"
+
+
+class PackageDwcArchive(DatastoreRequest, frozen=True, kw_only=True, omit_defaults=True, tag="package_dwc_archive"):
+    """Rows of the datastore, as a Darwin Core Archive."""
+
+    format: str | None = None  # portals send it along; it has no effect
+    eml: str | None = None
+    for_gbif: bool = False
 
 
 class PackageUrl(_Request, frozen=True, kw_only=True, omit_defaults=True, tag="package_url"):
@@ -80,14 +88,6 @@ class PackageUrl(_Request, frozen=True, kw_only=True, omit_defaults=True, tag="p
     resource_url: str
 
     url_parameter: ClassVar[str] = "resource_url"
-
-
-class PackageDwcArchive(PackageDatastore, frozen=True, kw_only=True, omit_defaults=True, tag="package_dwc_archive"):
-    """Rows of the datastore, as a Darwin Core Archive."""
-
-    format: str | None = None  # type: ignore[assignment]  # which portals send along; there is but one
-    eml: str | None = None
-    for_gbif: bool = False
 
 
 class PackageDataset(_Request, frozen=True, kw_only=True, omit_defaults=True, tag="package_dataset"):
@@ -114,186 +114,17 @@ TASKS: dict[str, type[Request]] = {
 }
 
 
-def request_from(task: str, parameters: Mapping[str, Any], *, strict: bool = False) -> Request:
-    """Make a request of a task's parameters: texts, as forms and shells have them, or JSON values.
-
-    Empty parameters count as absent.  A parameter that no task knows is refused when its name is close to a known
-    one, since it is probably a mistake; others are passed over, or refused too with `strict`.
-    Raises BadRequest, naming every parameter that is wrong.
-    """
-    if (kind := TASKS.get(task)) is None:
-        raise BadRequest(f"unknown task {task!r}: {_meant(task, TASKS) or 'expected one of ' + ', '.join(TASKS)}")
-    given = {name: value for name, value in parameters.items() if value is not None and value != ""}
-    faults = _unknown_parameters(task, given, strict)
-    values: dict[str, Any] = {}
-    for field in msgspec.structs.fields(kind):
-        if field.name in given:
-            try:
-                value = _CONVERT[field.name](given[field.name]) if field.name in _CONVERT else given[field.name]
-                _check_json(value)
-                values[field.name] = msgspec.convert(value, field.type, strict=False)
-                _check(field.name, values[field.name])
-            except (msgspec.ValidationError, ValueError) as error:
-                choices = f"; expected {' or '.join(get_args(field.type))}" if get_origin(field.type) is Literal else ""
-                faults.append(f"{field.name}: {plain(error)}{choices}")
-        elif field.required:
-            faults.append(f"{field.name}: missing; {task} requires it")
-    if faults:
-        raise BadRequest("; ".join(faults))
-    request = kind(**values)
-    try:
-        msgspec.json.encode(request)
-    except ValueError as error:  # half of a surrogate pair, say, which no JSON file can hold
-        raise BadRequest(f"parameters that cannot be written as JSON: {plain(error)}") from None
-    return request
-
-
-def parameters_from_words(words: tuple[str, ...]) -> dict[str, str]:
-    """PARAM:VALUE words of a shell, as a dictionary.  Raises BadRequest."""
-    parameters = {}
-    for word in words:
-        name, colon, value = word.partition(":")
-        if not colon or not name:
-            raise BadRequest(f"{word!r}: expected PARAM:VALUE, as in email:someone@example.org")
-        if name in parameters:
-            raise BadRequest(f"{_shown(name)}: given twice")
-        parameters[name] = value
-    return parameters
-
-
 def cache_key(request: Request) -> str:
-    """128 bits, as hex, that are equal for requests with equal answers: all parameters but the e-mail address."""
-    values = {name: value for name, value in msgspec.to_builtins(request).items() if name != "email"}
-    import hashlib  # here: the receiver has no use for it, and should start fast
+    """128 bits, as hex, that are equal for requests with equal answers: all parameters count but the e-mail address."""
+    return _key({name: value for name, value in msgspec.to_builtins(request).items() if name != "email"})
+
+
+def named_key(package: str) -> str:
+    """The same for a named package, whose archive no request gets: its rows may be private."""
+    return _key({"package": package})
+
+
+def _key(values: dict[str, Any]) -> str:
+    import hashlib  # here, since most requests to the receiver need no key
 
     return hashlib.sha256(msgspec.json.encode(values, order="sorted")).hexdigest()[:32]
-
-
-def host_allowed(url: str, allowed_hosts: list[str] | None) -> bool:
-    """Whether the URL's host is one of those, each `host` (any port) or `host:port`; None allows any."""
-    netloc = urlsplit(url).netloc.rpartition("@")[2].lower()
-    host = urlsplit(url).hostname
-    return allowed_hosts is None or any(entry.lower() in (netloc, host) for entry in allowed_hosts)
-
-
-def check_host(request: Request, allowed_hosts: list[str] | None) -> None:
-    """Raises BadRequest if the request names a host that is not fetched from."""
-    name = request.url_parameter
-    if not host_allowed(request.url, allowed_hosts):
-        raise BadRequest(f"{name}: {request.host} is not one of the allowed_hosts")
-
-
-def check(request: Request) -> None:
-    """Check what was read from a file as if it came from a caller.  Raises ValueError."""
-    for name in request.__struct_fields__:
-        _check(name, getattr(request, name))
-
-
-def plain(error: Exception) -> str:
-    """msgspec's message in the words of JSON rather than Python."""
-    text = str(error).replace("`null`", "null").replace("`", "")
-    return text if text.startswith("JSON") else text[0].lower() + text[1:]
-
-
-_EMAIL = re.compile(r"[^\s@<>()\[\]\\,;:\"]+@(?!-)[^\s@<>()\[\]\\,;:\".]+(\.[^\s@<>()\[\]\\,;:\".]+)*")
-
-
-def _unknown_parameters(task: str, given: Mapping[str, Any], strict: bool) -> list[str]:
-    own = TASKS[task].__struct_fields__
-    others = {name for kind in TASKS.values() for name in kind.__struct_fields__}
-    faults = []
-    for name in given:
-        if name not in own and (strict or name not in others):
-            meant = _meant(str(name), own)
-            if meant or strict:
-                said = meant or f"it takes {', '.join(sorted(own))}"
-                faults.append(f"{_shown(name)}: {task} has no such parameter; {said}")
-    return faults
-
-
-def _shown(name: str) -> str:
-    return name if name.isprintable() else repr(name)
-
-
-def _meant(name: str, known: Any) -> str:
-    import difflib
-
-    near = difflib.get_close_matches(name.lower(), list(known), 1, 0.8)
-    return f"did you mean {near[0]}?" if near else ""
-
-
-def _json_if_text(value: Any) -> Any:
-    """What forms can only send as text."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return msgspec.json.decode(value)
-    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
-        raise ValueError(f"expected JSON ({plain(error)})") from None
-
-
-def _names(value: Any) -> Any:
-    """A list of field names, also as JSON text or separated by commas, as CKAN takes them."""
-    if not isinstance(value, str):
-        return value
-    if value.lstrip().startswith("["):
-        return _json_if_text(value)
-    return [name.strip() for name in value.split(",")]
-
-
-def _sort(value: Any) -> Any:
-    return _json_if_text(value) if isinstance(value, str) and value.lstrip().startswith("[") else value
-
-
-def _check(name: str, value: Any) -> None:
-    if value is not None and name in _CHECK:
-        _CHECK[name](value)
-
-
-def _check_json(value: Any, depth: int = 0) -> None:
-    """Nothing that JSON cannot hold, and nothing so deep that whoever reads the job would run out of stack."""
-    if depth > DEEPEST:
-        raise ValueError(f"nested more than {DEEPEST} deep")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{value} is no number in JSON")
-    if isinstance(value, dict | list | tuple):
-        for inner in value.values() if isinstance(value, dict) else value:
-            _check_json(inner, depth + 1)
-
-
-def _check_text(value: str) -> None:
-    if not value.isprintable():
-        raise ValueError("expected text without line breaks or control characters")
-
-
-def _check_key(value: str) -> None:
-    if not value.isprintable() or not value.isascii():
-        raise ValueError("expected an API key in printable ASCII")
-
-
-def _check_email(value: str) -> None:
-    if len(value) > 254 or not value.isprintable() or not _EMAIL.fullmatch(value):
-        raise ValueError("expected one e-mail address, as in someone@example.org")
-
-
-def _check_url(value: str) -> None:
-    try:
-        url = urlsplit(value)
-        usable = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
-    except ValueError:
-        usable = False
-    if not usable or not value.isprintable() or " " in value:
-        raise ValueError("expected a URL that starts with http:// or https://")
-
-
-_CONVERT: dict[str, Callable[[Any], Any]] = {"filters": _json_if_text, "fields": _names, "sort": _sort}
-_CHECK: dict[str, Callable[[Any], None]] = {
-    "resource_id": _check_text,
-    "dataset_id": _check_text,
-    "email": _check_email,
-    "api_url": _check_url,
-    "resource_url": _check_url,
-    "key": _check_key,
-    "doi": _check_text,
-    "language": _check_text,
-}

@@ -21,9 +21,10 @@ def clean(spool: Spool, store: Store, settings: Settings, now: float) -> dict[st
     """
     # A job that moves from folder to folder meanwhile is met in one of them.
     open_jobs = [job for folder in ("claimed", "fast", "slow", "claimed") for job in spool.jobs(folder)]
-    in_use = {job.archive.name for job in open_jobs if job.archive} | {
-        job.archive_name for job in open_jobs if job.archive_name
+    in_use = {job.archive.name.partition("/")[0] for job in open_jobs if job.archive} | {
+        job.archive_directory for job in open_jobs if job.archive_directory
     }
+    store.forget_expired(now - settings.spool.keep_done * DAY)
     return {
         "archives": store.expire(now - settings.archives.keep_archives * DAY, in_use),
         "done jobs": spool.remove_older("done", now - settings.spool.keep_done * DAY),
@@ -40,7 +41,7 @@ def _remove_scratch(store: Store, directory: Path, before: float) -> int:
     The system's temporary directory is everybody's: another user's, and young ones, perhaps another store's, stay.
     """
     removed = 0
-    for path in directory.glob("ckanpackager-*.zip.part-*"):
+    for path in directory.glob("ckanpackager-*.part-*"):
         try:
             newest = max(inner.lstat().st_mtime for inner in (path, *path.glob("*")))
             own = path.lstat().st_uid == os.geteuid()

@@ -46,7 +46,8 @@ def package(request: PackageDataset, archive: Archive, context: PackagingContext
                 missing=packing.missing,
             )
         )
-    return Result(packing.rows, tuple(packing.notes), complete=not packing.missing)
+    title = str(dataset.get("title") or name)
+    return Result(packing.rows, tuple(packing.notes), complete=not packing.missing, title=title)
 
 
 class _Packing:

@@ -7,8 +7,10 @@ from typing import Any, NamedTuple
 
 from ckanpackager.config.settings import Settings
 from ckanpackager.errors import BadRequest, TemporaryFailure, TooMany
+from ckanpackager.hosts import check_host
 from ckanpackager.jobs.job import Job
-from ckanpackager.jobs.request import QUEUES, TASKS, Queue, Request, check_host, request_from
+from ckanpackager.jobs.parameters import request_from
+from ckanpackager.jobs.request import QUEUES, TASKS, Queue, Request
 from ckanpackager.spool.queue import Spool
 
 _MANY = 100  # requests ahead; nobody cares for the exact number beyond, and a long queue takes time to count
@@ -32,7 +34,7 @@ def log(words: str, *, traceback: bool = False, level: str = "ERROR") -> None:
 def _queue(task: str) -> Callable[[HandlerRequest], dict[str, Any]]:
     def handle(call: HandlerRequest) -> dict[str, Any]:
         request = request_from(task, call.parameters)
-        check_host(request, call.settings.ckan.allowed_hosts)
+        check_host(request.url_parameter, request.url, call.settings.ckan.allowed_hosts)
         _check_number_of_jobs(request, call)
         queue = request.queue(call.settings.spool.slow_request)
         id = call.spool.enqueue(Job(request=request, created=time.time(), queue=queue))

@@ -12,7 +12,6 @@ import msgspec
 from ckanpackager.config.settings import Settings
 from ckanpackager.jobs.job import Job
 from ckanpackager.jobs.request import QUEUES
-from ckanpackager.spool import worker_slots
 from ckanpackager.spool.queue import Spool
 
 REFRESH = 5  # seconds
@@ -59,7 +58,7 @@ def facts(folder: str, job: Job, settings: Settings, spool: Spool, now: float) -
         else:
             known["position"] = spool.jobs_ahead(job.id, job.queue)
     if state == "running":
-        for worker in worker_slots.active_workers(spool.directory / "workers"):
+        for worker in spool.active_workers():
             if worker.job == job.id:
                 known |= {"rows": worker.rows, "expected": worker.expected}
     if job.archive and state not in ("failed", "cancelled"):

@@ -1,22 +1,31 @@
-"""A job that one worker holds, by the lock of its file."""
+"""Claiming: a job belongs to the worker that holds the lock of its file.  Raises TemporaryFailure."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import math
 import os
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from ckanpackager.errors import BadRequest
 from ckanpackager.jobs import job as jobs
 from ckanpackager.jobs.job import Job
-from ckanpackager.spool.job_files import JobFiles
+from ckanpackager.jobs.request import Queue
+from ckanpackager.spool.job_files import JobFiles, content, is_id
+from ckanpackager.spool.listing import Listing
+
+MAX_CLOCK_SKEW = 3600  # seconds; no two hosts that share a spool have clocks so far apart
+_NO_JOB_FILE = {errno.EACCES, errno.EPERM, errno.ELOOP, errno.EISDIR, errno.ENXIO}
 
 
 class Claim:
-    """A job that this process alone may work on, until it lets go by `finish`, `fail`, `release` or `close`."""
+    """A job that this process alone may work on until it calls `finish`, `fail`, `release` or `close`."""
 
     def __init__(self, files: JobFiles, job: Job, descriptor: int, folder: str) -> None:
         self.job = job
@@ -30,15 +39,15 @@ class Claim:
         self._rewrite(msgspec.structs.replace(self.job, **changes), None)
 
     def staged_save(self, **changes: Any) -> contextlib.AbstractContextManager[Callable[[], None]]:
-        """Write a change to disk, but let it count only when the function that the block gets is called.
+        """Write a change to disk that counts once the function that the block gets is called.
 
-        For a deed that must not be done twice: between it and its note there is then but a rename.
+        For what must not be done twice: only a rename then lies between doing it and recording it.
         """
         return self._written(msgspec.structs.replace(self.job, **changes), None)
 
-    def release(self, until: float, **changes: Any) -> None:
-        """Change the job and let it wait in its queue until a time."""
-        self._rewrite(msgspec.structs.replace(self.job, **changes), until)
+    def release(self, not_before: float, **changes: Any) -> None:
+        """Change the job and return it to its queue, where nothing claims it before `not_before`."""
+        self._rewrite(msgspec.structs.replace(self.job, **changes), not_before)
         self.move(self.job.queue)
         self.close()
 
@@ -49,7 +58,7 @@ class Claim:
         self._end("failed", changes)
 
     def close(self) -> None:
-        """Let go of the lock, whatever folder the file is in."""
+        """Release the lock; the file stays in its folder."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
@@ -76,7 +85,7 @@ class Claim:
 
     @contextlib.contextmanager
     def _written(self, job: Job, modified: float | None) -> Iterator[Callable[[], None]]:
-        """Write a new file and lock it; the function renames it over the old one: no moment is without a lock."""
+        """Write a new file and lock it; the function renames it over the old one.  No moment is without a lock."""
         from filelock import lock_descriptor
 
         try:
@@ -96,6 +105,105 @@ class Claim:
         try:
             yield publish
         finally:
-            os.close(descriptor)  # the old one, or that of a file which did not come to count
+            os.close(descriptor)  # of the old file, or of a new one that does not count
             if self.job is not job:
                 written.unlink(missing_ok=True)
+
+
+def claim_listed(spool: Listing, queue: Queue, clock: Callable[[], float]) -> Iterator[Claim]:
+    """Claim along the queue as it is now; before each step, the jobs of workers that have died meanwhile."""
+    names = spool.names(queue)
+    yield from claim_abandoned(spool, queue)
+    for name in names:
+        if claim := try_claim(spool.files, queue, name, clock):
+            yield claim
+            yield from claim_abandoned(spool, queue)
+
+
+def claim_abandoned(spool: Listing, queue: Queue) -> Iterator[Claim]:
+    """Claim the jobs of a queue whose workers died."""
+    for name in spool.names("claimed"):
+        try:
+            if jobs.decode(name, content(spool.directory / "claimed" / name)).queue != queue:
+                continue  # the other queue's workers claim it: do not even touch its lock
+        except OSError:
+            continue  # its worker has just moved it on
+        except BadRequest:
+            pass  # try_claim quarantines it
+        if claim := try_claim(spool.files, "claimed", name, lambda: math.inf):
+            yield claim
+
+
+def try_claim(files: JobFiles, folder: str, name: str, clock: Callable[[], float]) -> Claim | None:
+    """Claim the job file of that name; None if it is gone, held by another process, or not due."""
+    path = files.directory / folder / name
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        if error.errno in _NO_JOB_FILE:
+            quarantine(files, path, f"no valid job: it cannot be opened ({error.strerror})")
+            return None
+        raise files.failure(error) from error
+    claim = None
+    try:
+        claim = _lock(files, descriptor, path, clock)
+    except BadRequest as error:
+        quarantine(files, path, str(error))
+    except OSError as error:
+        raise files.failure(error) from error
+    finally:
+        if claim is None:
+            os.close(descriptor)
+    if claim is not None and folder != "claimed":
+        claim.move("claimed")
+    return claim
+
+
+def quarantine(files: JobFiles, path: Path, reason: str) -> None:
+    """Move a file that is no valid job to failed/, with the reason beside it, so that it stops nothing else."""
+    if path.parent.name == "failed":
+        return  # it is there already
+    target = files.directory / "failed" / os.fsdecode(os.fsencode(path.name)[:200])  # longer names leave no room
+    if os.path.lexists(target):
+        target = target.with_name(f"{os.urandom(4).hex()}-{target.name}")
+    try:
+        os.rename(path, target)
+        target.with_name(f"{target.name}.reason").write_text(f"{reason}\n")
+    except FileNotFoundError:
+        pass  # another worker was faster
+    except OSError as error:
+        raise files.failure(error) from error
+
+
+def _lock(files: JobFiles, descriptor: int, path: Path, clock: Callable[[], float]) -> Claim | None:
+    from filelock import lock_descriptor  # here, since the receiver claims nothing and should start fast
+
+    state = os.fstat(descriptor)
+    if not stat.S_ISREG(state.st_mode):
+        raise BadRequest("no valid job: not a regular file")
+    if _waits(state, clock()) or not lock_descriptor(descriptor, blocking=False):
+        return None
+    if not _is(path, state):  # its holder moved or rewrote it between our open and our lock
+        return None
+    if path.suffix != ".json" or not is_id(path.stem):
+        raise BadRequest("no valid job: its name is not one of a job file")
+    with open(descriptor, "rb", closefd=False) as file:
+        return Claim(files, jobs.decode(path.stem, file.read()), descriptor, path.parent.name)
+
+
+def _waits(state: os.stat_result, now: float) -> bool:
+    """Whether a job is not due yet.
+
+    One whose last change itself lies in the future was changed before the clock jumped back, and is due.
+    """
+    return now < state.st_mtime and state.st_ctime < now + MAX_CLOCK_SKEW
+
+
+def _is(path: Path, state: os.stat_result) -> bool:
+    try:
+        now = os.lstat(path)
+    except FileNotFoundError:
+        return False
+    return (now.st_dev, now.st_ino) == (state.st_dev, state.st_ino)

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from ckanpackager import durable_files
 from ckanpackager.errors import TemporaryFailure
 
 _SHARED = stat.S_ISGID | stat.S_IWGRP
+_ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,99}")
 
 
 class JobFiles:
@@ -43,7 +45,7 @@ class JobFiles:
         return descriptor, path
 
     def publish(self, written: Path, target: Path) -> None:
-        """Let a file that was written take its place; none stays behind if it cannot."""
+        """Rename a file that was written to its place; it is removed if that fails."""
         try:
             self.rename(written, target)
         except OSError:
@@ -58,8 +60,13 @@ class JobFiles:
         return durable_files.failure("spool", self.directory, error)
 
 
+def is_id(text: str) -> bool:
+    """Whether the text can be the id of a job, and so part of a path."""
+    return _ID.fullmatch(text) is not None
+
+
 def content(path: Path) -> bytes:
-    """What is in a job file; what is no file (a pipe would keep us waiting) raises OSError."""
+    """What is in a job file.  Raises OSError, also for what is no regular file: reading a pipe would block."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):

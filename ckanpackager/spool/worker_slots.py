@@ -1,7 +1,7 @@
-"""Worker slots: how many workers may be at work at once, and what each of them is doing.
+"""Worker slots: how many workers may work at once, and what each of them is doing.
 
-workers/fast-1 is a file that a worker holds the lock of while it works on a job of the fast queue, and in which it
-writes what it does.  The kernel frees the lock with the process, so a slot is never lost.
+workers/fast-1 is a file whose lock a worker holds while it works on a job of the fast queue, and in which it writes its
+progress.  The kernel frees the lock with the process, so a slot is never lost.
 """
 
 import contextlib
@@ -12,7 +12,6 @@ import time
 from pathlib import Path
 
 import msgspec
-from filelock import lock_descriptor
 from msgspec import Struct
 
 from ckanpackager.errors import TemporaryFailure
@@ -40,25 +39,27 @@ class Slot:
         self._descriptor = descriptor
 
     def write_progress(self, worker: Worker) -> None:
-        """Say what is being done, for `ckanpackager status` and the job's page; a full disk must not end the work."""
+        """Write the progress for `ckanpackager status` and the job's page; a full disk must not end the work."""
         with contextlib.suppress(OSError):
             os.pwrite(self._descriptor, msgspec.json.encode(worker).ljust(_LENGTH), 0)
 
     def close(self) -> None:
-        _empty(self._descriptor)
+        _truncate(self._descriptor)
         os.close(self._descriptor)
 
 
 def acquire(directory: Path, queue: Queue, count: int) -> Slot | None:
     """A free slot of the `count` that a queue has; None if all are taken.  Raises TemporaryFailure."""
-    for _ in range(3):  # `look` holds a dead worker's lock for a moment, which must not pass for a worker
+    from filelock import lock_descriptor  # here: the receiver acquires nothing and should start fast
+
+    for _ in range(3):  # `active_workers` holds a dead worker's lock for a moment, which must not pass for a worker
         for number in range(1, count + 1):
             try:
                 descriptor = _open(directory, f"{queue}-{number}")
             except OSError as error:
                 raise TemporaryFailure(f"worker slot {error.filename}: {error.strerror}") from error
             if lock_descriptor(descriptor, blocking=False):
-                _empty(descriptor)
+                _truncate(descriptor)
                 return Slot(descriptor)
             os.close(descriptor)
         time.sleep(0.01)
@@ -66,21 +67,23 @@ def acquire(directory: Path, queue: Queue, count: int) -> Slot | None:
 
 
 def active_workers(directory: Path) -> list[Worker]:
-    """The workers that are at work.  Raises TemporaryFailure."""
+    """The workers that are working on a job.  Raises TemporaryFailure."""
+    from filelock import lock_descriptor
+
     workers = []
     try:
         for path in sorted(path for path in directory.iterdir() if _NAME.fullmatch(path.name)):
             descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
             try:
                 if not (said := os.pread(descriptor, _LENGTH, 0)):
-                    continue  # a free slot, whose lock must stay free, or one just taken
+                    continue  # a free slot, whose lock must stay free, or one that was just taken
                 if lock_descriptor(descriptor, blocking=False):
-                    _empty(descriptor)  # its worker died; who looks while we hold the lock must not see it working
+                    _truncate(descriptor)  # its worker died; while we hold the lock it would look alive
                 else:
                     worker = msgspec.json.decode(said, type=Worker)
                     workers.append(msgspec.structs.replace(worker, slot=path.name))
             except msgspec.DecodeError:
-                continue  # no writing of ours
+                continue  # not written by a worker
             finally:
                 os.close(descriptor)
     except OSError as error:
@@ -100,6 +103,6 @@ def _open(directory: Path, name: str) -> int:
         return descriptor
 
 
-def _empty(descriptor: int) -> None:
+def _truncate(descriptor: int) -> None:
     with contextlib.suppress(OSError):
         os.ftruncate(descriptor, 0)

@@ -1,4 +1,4 @@
-"""The loop over the spool: take a slot, claim a job, walk it through the corridor, again."""
+"""The worker's loop over the spool: acquire a slot, claim a job, run its steps; again."""
 
 import functools
 import os
@@ -14,12 +14,12 @@ from ckanpackager.archives.store import Store
 from ckanpackager.config.settings import Settings
 from ckanpackager.jobs.job import Job
 from ckanpackager.jobs.request import Queue
-from ckanpackager.spool import worker_slots
 from ckanpackager.spool.claim import Claim
 from ckanpackager.spool.queue import Spool
 from ckanpackager.spool.worker_slots import Slot, Worker
-from ckanpackager.worker.pipeline import WorkerContext, run_job
+from ckanpackager.worker.pipeline import run_job
 from ckanpackager.worker.signals import Stop, Stopped
+from ckanpackager.worker.steps import WorkerContext
 
 if TYPE_CHECKING:
     from ckanpackager.statistics import StatisticsDatabase
@@ -38,7 +38,7 @@ class Tally:
 
 @dataclass(frozen=True)
 class Limits:
-    """When to end: `loop` goes on although nothing waits; the others are the most jobs, and seconds."""
+    """When to end: with `loop`, not although nothing waits; the others are a number of jobs, and of seconds."""
 
     loop: bool = False
     max_jobs: int | None = None
@@ -46,9 +46,9 @@ class Limits:
 
 
 def work(spool: Spool, settings: Settings, queues: Sequence[Queue], limits: Limits, stop: Stop, show: Show) -> Tally:
-    """Work off what waits in `queues`, the first one first; `show` is told of every job's progress.
+    """Run the jobs that wait in `queues`, the first queue first; `show` is told of every job's progress.
 
-    A queue whose worker slots are all taken is left to their holders.  Raises TemporaryFailure if the spool fails.
+    A queue whose worker slots are all taken is left to other workers.  Raises TemporaryFailure if the spool fails.
     """
     tally, ends = Tally(), time.monotonic() + (limits.max_time or 0)
     with ExitStack() as stack:
@@ -78,10 +78,10 @@ def work(spool: Spool, settings: Settings, queues: Sequence[Queue], limits: Limi
 def _next(spool: Spool, settings: Settings, backlog: dict[Queue, Iterator[Claim]]) -> tuple[Claim, Slot] | None:
     """A job and a slot to work on it, from the first queue that has both.
 
-    The slot is held for one job only: while this worker is busy with a slow one, another may serve the fast ones.
+    The slot is held for one job only: while this worker runs a slow one, another may run the fast ones.
     """
     for queue, claims in backlog.items():
-        slot = worker_slots.acquire(spool.directory / "workers", queue, getattr(settings.spool.workers, queue))
+        slot = spool.acquire_slot(queue, getattr(settings.spool.workers, queue))
         if slot is None:
             continue
         try:
@@ -122,7 +122,7 @@ def _worker_context(settings: Settings, stop: Stop, report: "_Report", stack: Ex
 
 
 class _Report:
-    """Passes the progress of the job at hand on to its slot and the terminal, once a second at most."""
+    """Passes the progress of the current job on to its slot and the terminal, once a second at most."""
 
     def __init__(self, show: Show) -> None:
         self._show = show

@@ -1,4 +1,4 @@
-"""Stopping a worker by a signal without losing or doubling anything."""
+"""Stopping a worker by a signal, without losing a job or repeating a step."""
 
 import contextlib
 import signal
@@ -8,13 +8,13 @@ from types import FrameType
 
 
 class Stopped(BaseException):
-    """The worker was told to stop while it did what can be repeated; not an Exception, so that nothing swallows it."""
+    """The worker was told to stop during work that can be repeated; no Exception, so that no handler swallows it."""
 
 
 class Stop:
     """Whether this process was told to stop.
 
-    A signal interrupts only what runs `interruptible`; a mail that is being sent, say, is brought to its end first.
+    A signal interrupts only what runs within `interruptible`.
     """
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class Stop:
         return self._told
 
     def wait(self, seconds: float) -> None:
-        """Wait, but not beyond the signal."""
+        """Wait, until the signal at the longest."""
         with contextlib.suppress(Stopped), self.interruptible():
             time.sleep(seconds)
 
@@ -34,7 +34,7 @@ class Stop:
     def interruptible(self) -> Iterator[None]:
         """Raises Stopped within the block when the signal comes, or before it if the signal has come."""
         try:
-            self._interruptible = True  # before the look, or a signal between the two would be missed
+            self._interruptible = True  # before the test, or a signal between the two would be missed
             if self.told:
                 raise Stopped
             yield

@@ -1,4 +1,4 @@
-"""What the tests of jobs work with: a workspace (configuration, spool, store, statistics), a mail server, waiting."""
+"""What tests of jobs share: a workspace (configuration, spool, store, statistics), a mail server, waiting."""
 
 import asyncio
 import logging
@@ -23,7 +23,7 @@ from ckanpackager.config.load import load_settings
 from ckanpackager.config.settings import Settings
 from ckanpackager.demo.ckan_api import CkanApi, Resource
 from ckanpackager.jobs.job import Job
-from ckanpackager.jobs.request import request_from
+from ckanpackager.jobs.parameters import request_from
 from ckanpackager.spool.queue import Spool
 from ckanpackager.statistics import StatisticsDatabase, open_statistics
 from ckanpackager.worker.loop import Limits, Tally, work
@@ -38,7 +38,7 @@ def small_ckan(rows: int = 3, **options: Any) -> CkanApi:
 
 
 def until(condition: Callable[[], Any], seconds: float = 30) -> Any:
-    """Wait until something is so; what it is."""
+    """Wait until a condition has a true value, and return that."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < deadline, f"not so within {seconds} s"
@@ -47,7 +47,7 @@ def until(condition: Callable[[], Any], seconds: float = 30) -> Any:
 
 
 def as_user(uid: int, work: Callable[[], object]) -> str:
-    """Do it as another user of the group 65534; what it gives, as text."""
+    """Run a function as another user of the group 65534; its result as text."""
     reading, writing = os.pipe()
     if not (process := os.fork()):
         try:
@@ -68,7 +68,7 @@ def as_user(uid: int, work: Callable[[], object]) -> str:
 
 
 class CommandResult(NamedTuple):
-    """What became of a command."""
+    """How a command ended."""
 
     code: int
     out: str
@@ -101,7 +101,9 @@ class Workspace:
 
     @property
     def archives(self) -> list[str]:
-        return sorted(path.name for path in self.store.directory.glob("*.zip"))
+        """The archives in the store but those of named packages, each `<directory>/<file>`."""
+        store = self.store.directory
+        return sorted(str(path.relative_to(store)) for path in store.glob("[0-9a-f]*-*/*.zip"))
 
     @property
     def mails(self) -> list[EmailMessage]:
@@ -119,14 +121,14 @@ class Workspace:
             return statistics.totals().get("*", {})
 
     def queue(self, api: CkanApi | str, task: str = "package_datastore", **parameters: Any) -> str:
-        """Put a job into the spool, as a receiver does."""
+        """Enqueue a job, as a receiver does."""
         url = api if isinstance(api, str) else api.api_url
         parameters = {"api_url": url, "resource_id": "r", "email": "ann@example.org", "limit": 10} | parameters
         request = request_from(task, parameters)
         return self.spool.enqueue(Job(request=request, created=time.time(), queue=request.queue(50_000)))
 
     def work(self, *, stop: Stop | None = None, **limits: Any) -> Tally:
-        """Work off what waits, in this process."""
+        """Run the jobs that wait, in this process."""
         return work(self.spool, self.settings, ("fast", "slow"), Limits(**limits), stop or Stop(), lambda *_: None)
 
     def find(self, id: str) -> tuple[str, Job]:
@@ -140,7 +142,7 @@ class Workspace:
         return {name: count for name, count in counts.items() if count}
 
     def make_due(self) -> None:
-        """End the waiting of all jobs that wait for their next attempt."""
+        """Make all jobs due that wait for their next attempt."""
         for folder in ("fast", "slow"):
             for name in self.spool.names(folder):
                 os.utime(self.spool.directory / folder / name, (1, 1))

@@ -230,7 +230,7 @@ def test_status_of_a_job_that_waits_for_another_attempt(workspace: Workspace, ru
     id = workspace.queue(api)
     claim = workspace.spool.claim(id, "fast")
     assert claim
-    attempt = Attempt(started=1.0, worker="host:1", ended=2.0, step="mail", error="450 later", temporary=True)
+    attempt = Attempt(started=1.0, worker="host:1", ended=2.0, step="mail", outcome="retry", error="450 later")
     claim.release(time.time() + 1000, attempts=(attempt,))
     said = run("status", id)
     assert re.search(r"waiting in fast, 0 ahead, not before \d{4}-\d\d-\d\d", said.out)

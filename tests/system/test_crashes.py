@@ -18,7 +18,7 @@ KILLED = Path(__file__).parents[1] / "support" / "kill_points.py"
 
 
 class Workers:
-    """Asks tests/killed.py for workers."""
+    """Asks tests/support/kill_points.py for workers."""
 
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self._process = process
@@ -64,7 +64,7 @@ def moments(directory: Path, workers: Workers, **settings: Any) -> Iterator[Iter
 
 
 def check_once(workspace: Workspace, moment: str) -> None:
-    """One job done, one archive, one row, nothing left behind."""
+    """One job done, one archive, one row, no temporary files left."""
     assert workspace.where().get("done") == 1 and not {"fast", "claimed", "failed"} & workspace.where().keys(), moment
     assert len(workspace.archives) == 1, moment
     assert workspace.totals()["requests"] == 1, moment
@@ -77,24 +77,24 @@ def check_once(workspace: Workspace, moment: str) -> None:
 def test_a_worker_that_dies_at_any_moment_leaves_one_archive_one_mail_and_one_row(
     tmp_path: Path, workers: Workers
 ) -> None:
-    with moments(tmp_path, workers) as places:
-        for workspace, moment in places:
+    with moments(tmp_path, workers) as workspaces:
+        for workspace, moment in workspaces:
             assert len(workspace.mails) == 1, moment
             check_once(workspace, moment)
 
 
-def test_only_between_the_mail_servers_answer_and_the_note_of_it_can_a_mail_come_twice_and_with_the_same_id(
-    tmp_path: Path, workers: Workers, post: FakeSmtpServer
+def test_only_a_death_between_the_250_and_its_record_sends_the_mail_twice(
+    tmp_path: Path, workers: Workers, smtp: FakeSmtpServer
 ) -> None:
     twice = []
-    with moments(tmp_path, workers, **post.settings) as places:
+    with moments(tmp_path, workers, **smtp.settings) as workspaces:
         seen = 1  # the mail of the worker that was not killed
-        for workspace, moment in places:
-            mails = post.mails[seen:]
-            seen = len(post.mails)
+        for workspace, moment in workspaces:
+            mails = smtp.mails[seen:]
+            seen = len(smtp.mails)
             assert len({mail["Message-ID"] for mail in mails}) == 1, moment
             if len(mails) > 1:
                 twice.append(moment.partition(", ")[2])
             check_once(workspace, moment)
-    # The server has said 250; the note is on disk already, and a rename makes it count.
+    # The server has said 250; the record is on disk already, and a rename makes it count.
     assert set(twice) == {"killed after send_message", "killed before rename"}

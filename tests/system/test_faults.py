@@ -1,7 +1,7 @@
 """What fails around a worker, and what then becomes of the job: docs/reliability.md is the table of it.
 
-Every test is a walk of the real program against a real server or file system.  It says whether the job waits or is
-given up, until when it waits, what the requester is told, and what an administrator reads in the log and in `status`.
+Every test runs the real program against a real server or file system.  It says whether the job waits or fails, until
+when it waits, what the requester is told, and what an administrator reads in the log and in `status`.
 """
 
 import contextlib
@@ -31,9 +31,11 @@ from support.workspace import FIELDS, CommandResult, FakeSmtpServer, Workspace, 
 from ckanpackager.demo.ckan_api import CkanApi, Handler
 from ckanpackager.errors import TemporaryFailure
 from ckanpackager.jobs.job import Job
-from ckanpackager.spool.queue import MAX_CLOCK_SKEW, Spool
-from ckanpackager.worker.pipeline import WorkerContext, run_job
+from ckanpackager.spool.claim import MAX_CLOCK_SKEW
+from ckanpackager.spool.queue import Spool
+from ckanpackager.worker.pipeline import run_job
 from ckanpackager.worker.signals import Stop
+from ckanpackager.worker.steps import WorkerContext
 
 Run = Callable[..., CommandResult]
 Mount = Callable[[Path], Path]
@@ -102,7 +104,7 @@ def waits(workspace: Workspace, run: Run, id: str, step: str, words: str, *, sec
     folder, job = workspace.find(id)
     assert (folder, job.failure, len(workspace.mails)) == (job.queue, None, before)
     attempt = job.attempts[-1]
-    assert (attempt.step, attempt.temporary) == (step, True)
+    assert (attempt.step, attempt.outcome) == (step, "retry")
     assert re.search(words, str(attempt.error)), attempt.error
     assert began + seconds <= workspace.spool.not_before(job) <= time.time() + seconds * 1.1
     assert re.search(rf"job {id}: {step} failed, next attempt in \d+ s: .*{words}", said.err)
@@ -112,7 +114,7 @@ def waits(workspace: Workspace, run: Run, id: str, step: str, words: str, *, sec
     return job
 
 
-def given_up(workspace: Workspace, run: Run, id: str, words: str, *, mails: Callable[[], list[EmailMessage]]) -> Job:
+def fails(workspace: Workspace, run: Run, id: str, words: str, *, mails: Callable[[], list[EmailMessage]]) -> Job:
     """A run after which the job is in failed/: the requester, the log, the statistics and `status` have the reason."""
     said = run("process")
     assert said.code == 1
@@ -129,7 +131,7 @@ def given_up(workspace: Workspace, run: Run, id: str, words: str, *, mails: Call
 
 
 def served(workspace: Workspace, run: Run, id: str, content: bytes = CONTENT) -> Job:
-    """A run, when the waiting is over, after which the job is done: one archive, one row, nothing left behind."""
+    """A run, when the waiting is over, after which the job is done: one archive, one row, no temporary files left."""
     workspace.make_due()
     said = run("process")
     assert said == CommandResult(0, "", "")
@@ -211,7 +213,7 @@ def test_an_answer_that_may_be_better_later_lets_the_job_wait(
 def test_success_false_is_a_refusal_for_good(workspace: Workspace, run: Run, api: CkanApi) -> None:
     id = workspace.queue(api)
     api.fault = answering(200, '{"success": false, "error": {"message": "Not for you"}}')
-    given_up(workspace, run, id, "refused the search: Not for you", mails=lambda: workspace.mails)
+    fails(workspace, run, id, "refused the search: Not for you", mails=lambda: workspace.mails)
     assert asked(api) == 1
 
 
@@ -237,9 +239,7 @@ def test_a_page_that_always_breaks_off_lets_the_job_wait(
 
 
 @pytest.mark.parametrize("how", BREAKS)
-def test_a_page_that_breaks_off_once_is_asked_for_again_and_nobody_notices(
-    workspace: Workspace, run: Run, how: str
-) -> None:
+def test_a_page_that_breaks_off_once_is_asked_for_again_silently(workspace: Workspace, run: Run, how: str) -> None:
     workspace.configure(**PAGES, request_timeout=1)
     break_off, _ = BREAKS[how]
     with small_ckan(rows=MANY) as api:
@@ -252,7 +252,7 @@ def test_a_page_that_breaks_off_once_is_asked_for_again_and_nobody_notices(
 
         api.fault = fault
         job = served(workspace, run, id, rows(*range(1, MANY + 1)))
-        assert [attempt.step for attempt in job.attempts] == ["end"]
+        assert [attempt.outcome for attempt in job.attempts] == ["done"]
 
 
 def test_fewer_rows_than_announced_let_the_job_wait(workspace: Workspace, run: Run, api: CkanApi) -> None:
@@ -314,21 +314,21 @@ def test_rows_inserted_and_deleted_between_pages_of_an_older_ckan_shift_nothing(
 
 
 def test_a_mail_server_that_shuts_down_lets_the_mail_wait(
-    workspace: Workspace, run: Run, api: CkanApi, post: FakeSmtpServer
+    workspace: Workspace, run: Run, api: CkanApi, smtp: FakeSmtpServer
 ) -> None:
-    workspace.configure(**post.settings)
+    workspace.configure(**smtp.settings)
     id = workspace.queue(api)
-    post.answer = lambda address: "421 4.3.2 Shutting down"
+    smtp.answer = lambda address: "421 4.3.2 Shutting down"
     job = waits(workspace, run, id, "mail", "421 4.3.2 Shutting down")
     assert job.archive
-    post.answer, before = lambda address: "250 OK", asked(api)
+    smtp.answer, before = lambda address: "250 OK", asked(api)
     assert served(workspace, run, id).archive == job.archive
     assert asked(api) == before
-    assert len(post.mails) == 1
+    assert len(smtp.mails) == 1
 
 
-def test_a_connection_lost_after_data_lets_the_mail_wait_and_it_comes_with_the_same_id(
-    workspace: Workspace, run: Run, api: CkanApi, post: FakeSmtpServer
+def test_a_connection_lost_after_data_sends_the_mail_again_with_the_same_id(
+    workspace: Workspace, run: Run, api: CkanApi, smtp: FakeSmtpServer
 ) -> None:
     taken: list[Any] = []
 
@@ -343,16 +343,16 @@ def test_a_connection_lost_after_data_lets_the_mail_wait_and_it_comes_with_the_s
         workspace.configure(mail_transport="smtp", smtp_host="127.0.0.1", smtp_port=server.port)
         id = workspace.queue(api)
         waits(workspace, run, id, "mail", "Connection unexpectedly closed")
-    workspace.configure(**post.settings)
+    workspace.configure(**smtp.settings)
     before = asked(api)
     served(workspace, run, id)
     assert asked(api) == before
-    assert len(taken) == len(post.mails) == 1
-    assert post.mails[0]["Message-ID"].encode() in taken[0]
+    assert len(taken) == len(smtp.mails) == 1
+    assert smtp.mails[0]["Message-ID"].encode() in taken[0]
 
 
-def test_a_certificate_that_nobody_vouches_for_lets_the_mail_wait(
-    workspace: Workspace, run: Run, api: CkanApi, post: FakeSmtpServer
+def test_a_certificate_of_an_unknown_issuer_lets_the_mail_wait(
+    workspace: Workspace, run: Run, api: CkanApi, smtp: FakeSmtpServer
 ) -> None:
     if not shutil.which("openssl"):
         pytest.skip("needs the openssl command")
@@ -367,9 +367,9 @@ def test_a_certificate_that_nobody_vouches_for_lets_the_mail_wait(
         id = workspace.queue(api)
         waits(workspace, run, id, "mail", "self-signed certificate.*smtp_host must be the name in its certificate")
         assert server.envelopes == []
-    workspace.configure(**post.settings)
+    workspace.configure(**smtp.settings)
     served(workspace, run, id)
-    assert len(post.mails) == 1
+    assert len(smtp.mails) == 1
 
 
 # The statistics
@@ -499,12 +499,12 @@ def test_a_store_that_goes_away_in_the_middle_lets_the_job_wait(workspace: Works
     assert len(workspace.mails) == 1
 
 
-def test_a_store_that_cannot_be_looked_at_lets_the_jobs_wait_whose_archives_are_in_it(
-    workspace: Workspace, run: Run, api: CkanApi, post: FakeSmtpServer
+def test_a_store_that_cannot_be_read_lets_the_jobs_wait_that_have_archives(
+    workspace: Workspace, run: Run, api: CkanApi, smtp: FakeSmtpServer
 ) -> None:
-    workspace.configure(**post.settings)
+    workspace.configure(**smtp.settings)
     other, id = workspace.queue(api, q="n"), workspace.queue(api)
-    post.answer = lambda address: "450 later"
+    smtp.answer = lambda address: "450 later"
     assert run("process").code == 0
     lost, mine = (workspace.find(job)[1].archive for job in (other, id))
     assert lost and mine
@@ -523,12 +523,12 @@ def test_a_store_that_cannot_be_looked_at_lets_the_jobs_wait_whose_archives_are_
     assert workspace.find(other)[0] == "fast"
     store.unlink()
     aside.rename(store)
-    api.fault, post.answer, before = None, lambda address: "250 OK", asked(api)
+    api.fault, smtp.answer, before = None, lambda address: "250 OK", asked(api)
     workspace.make_due()
     assert run("process") == CommandResult(0, "", "")
     assert workspace.where() == {"done": 2}
     assert workspace.find(id)[1].archive == mine
-    assert len(post.mails) == 2
+    assert len(smtp.mails) == 2
     assert {request.params.get("q") for request in api.log[before:]} == {"n"}
 
 
@@ -589,12 +589,12 @@ def test_a_zip_command_that_hangs_is_ended_and_the_job_waits(workspace: Workspac
     served(workspace, run, id)
 
 
-def test_a_zip_command_that_is_missing_gives_the_job_up_until_somebody_mends_it(
+def test_a_zip_command_that_is_missing_fails_the_job_until_a_retry(
     workspace: Workspace, run: Run, api: CkanApi
 ) -> None:
     workspace.configure(zip_command="no-such-zip {output} {input}")
     id = workspace.queue(api)
-    given_up(workspace, run, id, "zip_command: no-such-zip ", mails=lambda: workspace.mails)
+    fails(workspace, run, id, "zip_command: no-such-zip ", mails=lambda: workspace.mails)
     workspace.configure(zip_command=ZIPPING)
     assert run("retry", id).code == 0
     assert run("process") == CommandResult(0, "", "")
@@ -620,7 +620,7 @@ def test_after_the_clock_jumped_far_back_no_job_waits_for_it_to_come_round_again
 
     (claim,) = workspace.spool.claim_due("fast", clock)
     with contextlib.closing(claim), workspace.statistics() as statistics:
-        workplace = WorkerContext(
+        context = WorkerContext(
             name="w",
             settings=workspace.settings,
             store=workspace.store,
@@ -629,7 +629,7 @@ def test_after_the_clock_jumped_far_back_no_job_waits_for_it_to_come_round_again
             tell=lambda *_: None,
             stop=Stop(),
         )
-        assert run_job(claim, workplace)
+        assert run_job(claim, context)
     assert workspace.find(id)[0] == "done"
     assert len(workspace.mails) == len(workspace.archives) == 1
     assert workspace.totals()["requests"] == 1
@@ -659,7 +659,7 @@ def without_tmp(workspace: Workspace, api: CkanApi) -> None:
     api.fault = fault
 
 
-def test_a_spool_that_cannot_be_written_in_the_middle_of_a_job_ends_the_worker_and_is_no_death(
+def test_a_spool_that_fails_in_the_middle_of_a_job_ends_the_worker_without_a_death(
     workspace: Workspace, run: Run, api: CkanApi
 ) -> None:
     workspace.configure(max_attempts=2)
@@ -674,7 +674,7 @@ def test_a_spool_that_cannot_be_written_in_the_middle_of_a_job_ends_the_worker_a
         workspace.store.clear()
     api.fault = None
     job = served(workspace, run, id)
-    assert [attempt.step for attempt in job.attempts] == ["spool"] * 3 + ["end"]
+    assert [attempt.outcome for attempt in job.attempts] == ["spool"] * 3 + ["done"]
     assert "spool failed for now: the spool could not be written" in run("status", id).out
     assert len(workspace.mails) == 1
 
@@ -705,7 +705,7 @@ def test_a_spool_on_a_full_disk_keeps_every_job(workspace: Workspace, run: Run, 
     assert len(workspace.mails) == 1
 
 
-def test_a_job_that_kills_its_worker_again_and_again_is_given_up_and_its_requester_told(
+def test_a_job_that_kills_its_workers_fails_and_its_requester_is_told(
     workspace: Workspace, run: Run, api: CkanApi
 ) -> None:
     workspace.configure(max_attempts=3)

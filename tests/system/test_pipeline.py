@@ -1,4 +1,4 @@
-"""The corridor: a job's walk, its retries, and that whoever takes it over repeats nothing."""
+"""The pipeline: the steps of a job, its retries, and that a worker that takes it over repeats nothing."""
 
 import os
 import signal
@@ -14,9 +14,10 @@ from support.workspace import FakeSmtpServer, Workspace, small_ckan, until
 from ckanpackager.demo.ckan_api import CkanApi, Handler
 from ckanpackager.jobs.job import Attempt
 from ckanpackager.jobs.request import cache_key
+from ckanpackager.mail.placeholders import human_size
 from ckanpackager.packagers import datastore
 from ckanpackager.spool.claim import Claim
-from ckanpackager.worker.pipeline import LONGEST_ASKED, human_size
+from ckanpackager.worker.retry import LONGEST_ASKED
 from ckanpackager.worker.signals import Stop, Stopped
 
 
@@ -48,7 +49,7 @@ def test_a_job_that_is_served_has_one_archive_one_mail_and_one_row_and_ends_in_d
     assert job.archive
     assert (job.archive.name, job.archive.rows, job.failure) == (name, 3, None)
     assert all((job.link_mailed_at, job.request_counted_at, job.finished_at))
-    assert [(attempt.step, attempt.error) for attempt in job.attempts] == [("end", None)]
+    assert [(attempt.outcome, attempt.error) for attempt in job.attempts] == [("done", None)]
     assert workspace.totals() == {"emails": 1, "requests": 1, "errors": 0}
     with workspace.statistics() as statistics:
         (row,) = statistics.requests()
@@ -86,7 +87,7 @@ def test_without_cache_time_the_same_request_is_packaged_anew(workspace: Workspa
     assert len(workspace.mails) == 2
 
 
-def test_an_archive_of_another_key_is_never_handed_out(workspace: Workspace, api: CkanApi) -> None:
+def test_an_archive_of_another_key_is_never_served(workspace: Workspace, api: CkanApi) -> None:
     workspace.queue(api, key="demo-key")
     workspace.queue(api)
     workspace.work()
@@ -128,7 +129,7 @@ def test_two_identical_jobs_at_once_build_once(workspace: Workspace, api: CkanAp
 # What may work later
 
 
-def test_a_temporary_failure_puts_the_job_back_for_later_with_its_reason(workspace: Workspace, api: CkanApi) -> None:
+def test_after_a_temporary_failure_the_job_waits_with_its_reason(workspace: Workspace, api: CkanApi) -> None:
     workspace.configure(retry_delay=500)
     id = workspace.queue(api)
     api.fault = BUSY
@@ -138,7 +139,7 @@ def test_a_temporary_failure_puts_the_job_back_for_later_with_its_reason(workspa
     assert workspace.where() == {"fast": 1}
     _, job = workspace.find(id)
     (attempt,) = job.attempts
-    assert (attempt.step, attempt.temporary) == ("packaging", True)
+    assert (attempt.step, attempt.outcome) == ("packaging", "retry")
     assert "answered 503 Service Unavailable" in str(attempt.error)
     assert began <= attempt.started <= (attempt.ended or 0) <= time.time()
     assert began + 500 <= workspace.spool.not_before(job) <= time.time() + 550
@@ -152,7 +153,7 @@ def test_a_temporary_failure_puts_the_job_back_for_later_with_its_reason(workspa
     workspace.make_due()
     assert workspace.work().served == 1
     assert workspace.where() == {"done": 1}
-    assert [attempt.step for attempt in workspace.find(id)[1].attempts] == ["packaging", "end"]
+    assert [attempt.outcome for attempt in workspace.find(id)[1].attempts] == ["retry", "done"]
     assert workspace.totals() == {"emails": 1, "requests": 1, "errors": 0}
 
 
@@ -180,7 +181,7 @@ def test_the_sites_wish_for_patience_is_heeded_within_reason(
     assert began + waits <= workspace.spool.not_before(workspace.find(id)[1]) <= time.time() + waits * 1.1
 
 
-def test_after_max_attempts_the_job_is_given_up_and_its_requester_told(workspace: Workspace, api: CkanApi) -> None:
+def test_after_max_attempts_the_job_fails_and_its_requester_is_told(workspace: Workspace, api: CkanApi) -> None:
     workspace.configure(max_attempts=2)
     id = workspace.queue(api)
     api.fault = BUSY
@@ -203,7 +204,7 @@ def test_a_job_may_be_tried_any_number_of_times(workspace: Workspace, api: CkanA
     workspace.configure(max_attempts=5000, retry_delay=1)
     id = workspace.queue(api)
     held = claim(workspace, id)
-    once = Attempt(started=1, worker="w", ended=2, step="packaging", error="x", temporary=True)
+    once = Attempt(started=1, worker="w", ended=2, step="packaging", outcome="retry", error="x")
     held.release(1, attempts=(once,) * 2000)
     api.fault = BUSY
     workspace.work()
@@ -222,7 +223,7 @@ def test_a_job_may_be_tried_any_number_of_times(workspace: Workspace, api: CkanA
     ],
     ids=str,
 )
-def test_what_ckan_refuses_is_given_up_at_once_in_its_own_words(
+def test_what_ckan_refuses_fails_at_once_in_its_own_words(
     workspace: Workspace, api: CkanApi, parameters: dict[str, Any], words: str
 ) -> None:
     id = workspace.queue(api, **parameters)
@@ -259,48 +260,48 @@ def test_an_internal_error_gives_up_that_job_only(
 
 
 def test_a_mail_refused_for_now_is_tried_again_without_building_again(
-    workspace: Workspace, api: CkanApi, post: FakeSmtpServer
+    workspace: Workspace, api: CkanApi, smtp: FakeSmtpServer
 ) -> None:
-    workspace.configure(**post.settings)
+    workspace.configure(**smtp.settings)
     id = workspace.queue(api)
-    post.answer = lambda address: "450 4.2.1 greylisted, come back"
+    smtp.answer = lambda address: "450 4.2.1 greylisted, come back"
     assert workspace.work().failed == 0
     assert workspace.where() == {"fast": 1}
     _, job = workspace.find(id)
-    assert [(attempt.step, attempt.temporary) for attempt in job.attempts] == [("mail", True)]
+    assert [(attempt.step, attempt.outcome) for attempt in job.attempts] == [("mail", "retry")]
     assert "450 4.2.1 greylisted" in str(job.attempts[0].error)
     assert job.archive
     before = asked(api)
-    post.answer = lambda address: "250 OK"
+    smtp.answer = lambda address: "250 OK"
     workspace.make_due()
     assert workspace.work().served == 1
     assert asked(api) == before
-    assert len(post.mails) == 1
+    assert len(smtp.mails) == 1
     assert workspace.archives == [job.archive.name]
     assert workspace.totals() == {"emails": 1, "requests": 1, "errors": 0}
 
 
-def test_each_step_has_its_own_attempts(workspace: Workspace, api: CkanApi, post: FakeSmtpServer) -> None:
-    workspace.configure(**post.settings, max_attempts=2)
+def test_each_step_has_its_own_attempts(workspace: Workspace, api: CkanApi, smtp: FakeSmtpServer) -> None:
+    workspace.configure(**smtp.settings, max_attempts=2)
     workspace.queue(api)
     api.fault = BUSY
     workspace.work()
-    api.fault, post.answer = None, lambda address: "450 later"
+    api.fault, smtp.answer = None, lambda address: "450 later"
     workspace.make_due()
     workspace.work()
     assert workspace.where() == {"fast": 1}
-    post.answer = lambda address: "250 OK"
+    smtp.answer = lambda address: "250 OK"
     workspace.make_due()
     assert workspace.work().served == 1
     assert workspace.where() == {"done": 1}
 
 
 def test_an_address_refused_for_good_fails_the_job_without_a_loop_of_mails(
-    workspace: Workspace, api: CkanApi, post: FakeSmtpServer
+    workspace: Workspace, api: CkanApi, smtp: FakeSmtpServer
 ) -> None:
-    workspace.configure(**post.settings)
+    workspace.configure(**smtp.settings)
     id = workspace.queue(api)
-    post.answer = lambda address: "550 5.1.1 no such user"
+    smtp.answer = lambda address: "550 5.1.1 no such user"
     assert workspace.work().failed == 1
     assert workspace.where() == {"failed": 1}
     _, job = workspace.find(id)
@@ -308,29 +309,29 @@ def test_an_address_refused_for_good_fails_the_job_without_a_loop_of_mails(
     assert job.failure_mailed_at is None
     assert job.error_counted_at
     assert [attempt.step for attempt in job.attempts] == ["mail", "failure mail"]
-    assert post.asked == ["ann@example.org"] * 2
+    assert smtp.asked == ["ann@example.org"] * 2
     assert workspace.totals() == {"emails": 0, "requests": 0, "errors": 1}
     workspace.work()
-    assert len(post.asked) == 2
+    assert len(smtp.asked) == 2
 
 
-def test_a_failure_mail_refused_for_now_is_tried_again_and_the_failure_stays_the_first(
-    workspace: Workspace, api: CkanApi, post: FakeSmtpServer
+def test_a_failure_mail_refused_for_now_is_retried_with_the_first_failure(
+    workspace: Workspace, api: CkanApi, smtp: FakeSmtpServer
 ) -> None:
-    workspace.configure(**post.settings, max_attempts=2)
+    workspace.configure(**smtp.settings, max_attempts=2)
     id = workspace.queue(api, resource_id="nothing")
-    post.answer = lambda address: "450 later"
+    smtp.answer = lambda address: "450 later"
     workspace.work()
     assert workspace.where() == {"fast": 1}
     before = asked(api)
     workspace.make_due()
-    post.answer = lambda address: "250 OK"
+    smtp.answer = lambda address: "250 OK"
     workspace.work()
     folder, job = workspace.find(id)
     assert folder == "failed"
     assert "not found" in str(job.failure).lower()
     assert asked(api) == before
-    assert len(post.mails) == 1
+    assert len(smtp.mails) == 1
     assert workspace.totals() == {"emails": 0, "requests": 0, "errors": 1}
 
 
@@ -351,49 +352,49 @@ def test_a_mail_server_that_is_down_until_the_end_leaves_the_job_in_failed(works
 
 
 def test_a_database_that_is_missing_holds_no_mail_up_and_repeats_none(
-    workspace: Workspace, api: CkanApi, post: FakeSmtpServer
+    workspace: Workspace, api: CkanApi, smtp: FakeSmtpServer
 ) -> None:
-    workspace.configure(**post.settings, stats_db="sqlite:///missing/stats.db")
+    workspace.configure(**smtp.settings, stats_db="sqlite:///missing/stats.db")
     id = workspace.queue(api)
     workspace.work()
     assert workspace.where() == {"fast": 1}
     _, job = workspace.find(id)
-    assert [(attempt.step, attempt.temporary) for attempt in job.attempts] == [("statistics", True)]
-    assert len(post.mails) == 1
+    assert [(attempt.step, attempt.outcome) for attempt in job.attempts] == [("statistics", "retry")]
+    assert len(smtp.mails) == 1
     before = asked(api)
     (workspace.directory / "missing").mkdir()
     workspace.make_due()
     assert workspace.work().served == 1
-    assert len(post.mails) == 1
+    assert len(smtp.mails) == 1
     assert asked(api) == before
     assert workspace.totals() == {"emails": 1, "requests": 1, "errors": 0}
 
 
-def test_a_database_that_stays_missing_never_tells_who_has_the_link_of_a_failure(
-    workspace: Workspace, api: CkanApi, post: FakeSmtpServer
+def test_a_database_that_stays_missing_sends_no_failure_mail(
+    workspace: Workspace, api: CkanApi, smtp: FakeSmtpServer
 ) -> None:
-    workspace.configure(**post.settings, stats_db="sqlite:///missing/stats.db", max_attempts=1)
+    workspace.configure(**smtp.settings, stats_db="sqlite:///missing/stats.db", max_attempts=1)
     workspace.queue(api)
     assert workspace.work().failed == 1
     assert workspace.where() == {"failed": 1}
-    assert [mail["Subject"] for mail in post.mails] == ["Resource from 127.0.0.1:" + api.url.rpartition(":")[2]]
+    assert [mail["Subject"] for mail in smtp.mails] == ["Resource from 127.0.0.1:" + api.url.rpartition(":")[2]]
 
 
 # Taking over from a worker that died
 
 
 def abandoned(workspace: Workspace, api: CkanApi, *, at: str) -> str:
-    """A job whose worker died when the steps up to `at` were behind it."""
+    """A job whose worker died when the steps up to `at` were done."""
     id = workspace.queue(api)
     if at == "begun":
-        changes: dict[str, Any] = {"archive_name": workspace.store.new_name("0" * 32)}
+        changes: dict[str, Any] = {"archive_directory": workspace.store.new_directory("0" * 32)}
     else:
-        name = workspace.store.new_name("0" * 32)
+        name = workspace.store.new_directory("0" * 32)
         with workspace.store.part(name) as part:
             with zipfile.ZipFile(part, "w") as archive:
                 archive.writestr("resource.csv", CONTENT)
             archive_of_job = workspace.store.publish(part, name, rows=3, notes=(), now=time.time())
-        changes = {"archive_name": name}
+        changes = {"archive_directory": name}
         if at != "published":
             changes["archive"] = archive_of_job
         if at in ("link_mailed_at", "request_counted_at"):
@@ -417,7 +418,7 @@ def abandoned(workspace: Workspace, api: CkanApi, *, at: str) -> str:
         ("request_counted_at", False, 0, 0),
     ],
 )
-def test_whoever_takes_a_job_over_repeats_nothing(
+def test_a_worker_that_takes_a_job_over_repeats_nothing(
     workspace: Workspace, api: CkanApi, at: str, builds: bool, mails: int, counts: int
 ) -> None:
     id = abandoned(workspace, api, at=at)
@@ -428,21 +429,24 @@ def test_whoever_takes_a_job_over_repeats_nothing(
     assert workspace.totals().get("requests", 0) == counts
     assert len(workspace.archives) == 1
     _, job = workspace.find(id)
-    assert [(attempt.worker == "dead:1", attempt.step) for attempt in job.attempts] == [(True, None), (False, "end")]
+    assert [(attempt.worker == "dead:1", attempt.outcome) for attempt in job.attempts] == [
+        (True, "died"),
+        (False, "done"),
+    ]
 
 
 def test_a_mail_that_was_sent_but_not_recorded_has_the_same_message_id(
-    workspace: Workspace, api: CkanApi, post: FakeSmtpServer
+    workspace: Workspace, api: CkanApi, smtp: FakeSmtpServer
 ) -> None:
-    """What lies between the server's answer and our record of it cannot be closed; mail programs can tell."""
-    workspace.configure(**post.settings)
+    """A death between the server's answer and our record of it cannot be excluded; mail programs can tell."""
+    workspace.configure(**smtp.settings)
     id = workspace.queue(api)
     workspace.work()
     (workspace.spool.directory / "done" / f"{id}.json").rename(workspace.spool.directory / "fast" / f"{id}.json")
     held = claim(workspace, id)
     held.release(1, link_mailed_at=None, finished_at=None)
     workspace.work()
-    assert len({mail["Message-ID"] for mail in post.mails}) == 1
+    assert len({mail["Message-ID"] for mail in smtp.mails}) == 1
     assert workspace.totals()["requests"] == 1
 
 
@@ -468,11 +472,11 @@ def test_an_archive_that_was_removed_after_it_was_mailed_is_not(workspace: Works
     assert asked(api) == 0
 
 
-def test_a_job_that_keeps_killing_its_workers_is_given_up(workspace: Workspace, api: CkanApi) -> None:
+def test_a_job_that_keeps_killing_its_workers_fails(workspace: Workspace, api: CkanApi) -> None:
     workspace.configure(max_attempts=3)
     id = workspace.queue(api)
     held = claim(workspace, id)
-    held.save(attempts=tuple(Attempt(started=1.0, worker=f"dead:{number}") for number in range(3)))
+    held.save(attempts=tuple(Attempt(started=1.0, worker=f"dead:{number}", outcome="died") for number in range(3)))
     held.close()
     assert workspace.work().failed == 1
     folder, job = workspace.find(id)
@@ -486,7 +490,7 @@ def test_a_job_whose_workers_died_less_often_is_served(workspace: Workspace, api
     workspace.configure(max_attempts=3)
     id = workspace.queue(api)
     held = claim(workspace, id)
-    held.save(attempts=tuple(Attempt(started=1.0, worker=f"dead:{number}") for number in range(2)))
+    held.save(attempts=tuple(Attempt(started=1.0, worker=f"dead:{number}", outcome="died") for number in range(2)))
     held.close()
     assert workspace.work().served == 1
     assert workspace.find(id)[0] == "done"
@@ -518,7 +522,7 @@ def test_a_killed_workers_job_is_served_by_the_next(workspace: Workspace, api: C
 # Being told to stop
 
 
-def test_sigterm_while_packaging_hands_the_job_back_at_once(workspace: Workspace) -> None:
+def test_sigterm_while_packaging_returns_the_job_at_once(workspace: Workspace) -> None:
     with small_ckan(rows=5000) as api:
         stalled, go_on = threading.Event(), threading.Event()
 
@@ -552,20 +556,20 @@ def test_sigterm_while_packaging_hands_the_job_back_at_once(workspace: Workspace
 
 
 def test_sigterm_while_the_mail_server_takes_its_time_finishes_that_job_first(
-    workspace: Workspace, api: CkanApi, post: FakeSmtpServer
+    workspace: Workspace, api: CkanApi, smtp: FakeSmtpServer
 ) -> None:
-    workspace.configure(**post.settings)
-    post.hold = threading.Event()
+    workspace.configure(**smtp.settings)
+    smtp.hold = threading.Event()
     ids = [workspace.queue(api), workspace.queue(api)]
     worker = workspace.start("process")
-    assert post.holding.wait(30)
+    assert smtp.holding.wait(30)
     worker.terminate()
     assert worker.poll() is None
-    post.hold.set()
+    smtp.hold.set()
     assert worker.communicate(timeout=30) == ("", "")
     assert worker.returncode == 0
     assert [workspace.find(id)[0] for id in ids] == ["done", "fast"]
-    assert len(post.mails) == 1
+    assert len(smtp.mails) == 1
     assert workspace.totals()["requests"] == 1
 
 
@@ -585,7 +589,7 @@ def test_stopped_while_another_worker_builds_the_same(workspace: Workspace, api:
     assert asked(api) == 0
 
 
-def test_a_stop_before_the_packaging_hands_the_job_back(workspace: Workspace, api: CkanApi) -> None:
+def test_a_stop_before_the_packaging_returns_the_job(workspace: Workspace, api: CkanApi) -> None:
     class Told(Stop):
         """Told at the moment when the packaging would begin."""
 

@@ -25,7 +25,8 @@ import ckanpackager
 from ckanpackager.config.settings import Receiver, Settings
 from ckanpackager.errors import ConfigError
 from ckanpackager.jobs.job import Archive
-from ckanpackager.jobs.request import TASKS, request_from
+from ckanpackager.jobs.parameters import request_from
+from ckanpackager.jobs.request import TASKS
 from ckanpackager.receiver import application, handlers
 from ckanpackager.receiver.application import make_application
 from ckanpackager.spool import worker_slots

@@ -77,7 +77,7 @@ def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-# Putting
+# Enqueueing
 
 
 def test_a_job_is_on_disk_in_full_before_it_is_in_the_queue(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,7 +183,7 @@ def test_a_full_disk_is_an_error_to_the_caller_and_never_half_a_job(spool: Spool
     assert spool.find(id) is not None
 
 
-def test_a_queue_that_takes_no_file_leaves_nothing_behind(spool: Spool) -> None:
+def test_a_queue_that_takes_no_file_leaves_no_temporary_file(spool: Spool) -> None:
     (spool.directory / "fast").rmdir()
     with pytest.raises(TemporaryFailure):
         spool.enqueue(job())
@@ -193,7 +193,7 @@ def test_a_queue_that_takes_no_file_leaves_nothing_behind(spool: Spool) -> None:
 # Claiming
 
 
-def test_a_claimed_job_is_in_claimed_and_nobody_elses(spool: Spool) -> None:
+def test_a_claimed_job_is_in_claimed_and_claimed_once(spool: Spool) -> None:
     id = spool.enqueue(job())
     claim = first(spool)
     assert files(spool) == [f"claimed/{id}.json"]
@@ -207,15 +207,15 @@ def test_a_claimed_job_is_in_claimed_and_nobody_elses(spool: Spool) -> None:
 def test_an_open_job_is_taken_over_once_its_worker_lets_go(spool: Spool) -> None:
     id = spool.enqueue(job())
     claim = first(spool)
-    claim.save(archive_name="a.zip")
+    claim.save(archive_directory="a.zip")
     claim.close()
     again = first(spool)
-    assert (again.job.id, again.job.archive_name) == (id, "a.zip")
+    assert (again.job.id, again.job.archive_directory) == (id, "a.zip")
 
 
 def test_a_dead_workers_job_is_taken_over_before_all_others(spool: Spool) -> None:
     id = spool.enqueue(job())
-    code = "claim = next(spool.claim_due('fast', lambda: time.time() + 1))\nclaim.save(archive_name='a.zip')\n"
+    code = "claim = next(spool.claim_due('fast', lambda: time.time() + 1))\nclaim.save(archive_directory='a.zip')\n"
     process = child(code + "print(claim.job.id, flush=True)\ntime.sleep(60)", spool)
     assert process.stdout
     assert process.stdout.readline().strip() == id
@@ -226,7 +226,7 @@ def test_a_dead_workers_job_is_taken_over_before_all_others(spool: Spool) -> Non
     process.send_signal(signal.SIGKILL)
     process.communicate()
     taken = next(waiting)
-    assert (taken.job.id, taken.job.archive_name) == (id, "a.zip")
+    assert (taken.job.id, taken.job.archive_directory) == (id, "a.zip")
     taken.finish()
     assert next(waiting).job.id == last
 
@@ -289,7 +289,7 @@ def test_no_moment_of_a_claimed_jobs_life_is_without_its_lock(spool: Spool, end:
         assert process.stdout
         process.stdout.readline()
         for number in range(100):
-            claim.save(archive_name=f"{number}.zip")
+            claim.save(archive_directory=f"{number}.zip")
         if end == "postpone":
             claim.release(2e9)
         else:
@@ -336,7 +336,7 @@ print("ready", flush=True)
 sys.stdin.readline()
 for claim in spool.claim_due("fast", time.time):
     print(claim.job.id)
-    claim.save(archive_name="x")
+    claim.save(archive_directory="x")
     claim.finish()
 """
 
@@ -407,7 +407,7 @@ NAME = "20261124T025758123456-" + "a" * 32 + ".json"
     ids=lambda value: ascii(value)[:30],
 )
 @pytest.mark.parametrize("folder", ["fast", "claimed"])
-def test_a_file_that_is_no_job_is_set_aside_with_the_reason(
+def test_a_file_that_is_no_job_is_quarantined_with_the_reason(
     spool: Spool, folder: str, name: str, content: bytes, reason: str
 ) -> None:
     (spool.directory / folder / name).write_bytes(content)
@@ -422,7 +422,7 @@ def test_a_file_that_is_no_job_is_set_aside_with_the_reason(
 
 
 @pytest.mark.parametrize("kind", ["directory", "symlink", "dangling symlink", "fifo", "socket"])
-def test_what_is_no_file_is_set_aside_with_the_reason(spool: Spool, tmp_path: Path, kind: str) -> None:
+def test_what_is_no_file_is_quarantined_with_the_reason(spool: Spool, tmp_path: Path, kind: str) -> None:
     path, elsewhere = spool.directory / "fast" / NAME, tmp_path / "elsewhere"
     elsewhere.write_bytes(jobs.encode(job()))
     match kind:
@@ -444,7 +444,7 @@ def test_what_is_no_file_is_set_aside_with_the_reason(spool: Spool, tmp_path: Pa
     assert elsewhere.read_bytes() == jobs.encode(job(created=jobs.decode("x", elsewhere.read_bytes()).created))
 
 
-def test_a_fifo_keeps_nobody_waiting(spool: Spool) -> None:
+def test_a_fifo_blocks_no_reader(spool: Spool) -> None:
     for folder in ("fast", "claimed", "done"):
         os.mkfifo(spool.directory / folder / NAME)
     with pytest.raises(TemporaryFailure, match="not a regular file"):
@@ -453,12 +453,12 @@ def test_a_fifo_keeps_nobody_waiting(spool: Spool) -> None:
     assert drain(spool) == []
 
 
-def test_a_file_that_this_user_may_not_read_is_set_aside(open_directory: Path) -> None:
+def test_a_file_that_this_user_may_not_read_is_quarantined(open_directory: Path) -> None:
     spool = Spool(open_directory)
     spool.prepare()
     (spool.directory / "fast" / NAME).write_bytes(jobs.encode(job()))
     (spool.directory / "fast" / NAME).chmod(0)
-    if os.geteuid() == 0:  # root may read everything: be somebody else
+    if os.geteuid() == 0:  # root may read everything: be another user
         for path in (open_directory, *open_directory.iterdir()):
             os.chown(path, 65534, 65534)
         assert as_user(65534, lambda: drain(spool)) == "[]"
@@ -487,7 +487,7 @@ def test_two_users_of_one_group_can_share_a_spool(open_directory: Path) -> None:
     assert as_user(65533, lambda: spool.find(id)[0]) == "done"  # type: ignore[index]
 
 
-def test_what_was_set_aside_is_set_aside_once(spool: Spool) -> None:
+def test_what_was_quarantined_is_quarantined_once(spool: Spool) -> None:
     (spool.directory / "fast" / NAME).write_bytes(b"{")
     assert drain(spool) == []
     before = files(spool)

@@ -56,7 +56,7 @@ def test_what_a_worker_tells_is_seen_until_it_ends(tmp_path: Path) -> None:
     assert worker_slots.active_workers(tmp_path) == []
 
 
-def test_nobody_sees_what_an_earlier_worker_told(tmp_path: Path) -> None:
+def test_what_an_earlier_worker_wrote_is_never_seen(tmp_path: Path) -> None:
     """Two that look at once hold the lock for each other: what is old must be gone before."""
     slot = worker_slots.acquire(tmp_path, "fast", 1)
     assert slot
@@ -81,7 +81,7 @@ def test_the_slot_of_a_killed_worker_is_free(tmp_path: Path) -> None:
     assert worker_slots.acquire(tmp_path, "fast", 1)
 
 
-def test_looking_takes_nobodys_slot(tmp_path: Path) -> None:
+def test_looking_takes_no_slot(tmp_path: Path) -> None:
     slot = worker_slots.acquire(tmp_path, "fast", 1)
     assert slot
     slot.close()

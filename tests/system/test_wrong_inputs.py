@@ -252,7 +252,7 @@ CASES = [*USAGE, *CONFIGURATION, *TASKS, *FILES, *CKAN, *MAIL]
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_whatever_is_wrong_is_said_in_one_line(
-    workspace: Workspace, run: Run, api: CkanApi, post: FakeSmtpServer, monkeypatch: pytest.MonkeyPatch, case: Case
+    workspace: Workspace, run: Run, api: CkanApi, smtp: FakeSmtpServer, monkeypatch: pytest.MonkeyPatch, case: Case
 ) -> None:
     monkeypatch.delenv("CKANPACKAGER_CONFIG", raising=False)
     monkeypatch.setattr("ckanpackager.http_client.TRIES", 1)  # or its patience would be ours
@@ -261,9 +261,9 @@ def test_whatever_is_wrong_is_said_in_one_line(
     waits = case.words == PROCESS and case.code != 2 and not any(name.startswith("spool/") for name in case.files)
     if case.job is not None or waits:
         workspace.queue(api, **(case.job or {}))
-    mail = post.settings if case.mail else {}
+    mail = smtp.settings if case.mail else {}
     workspace.configure(**{"max_attempts": 1, **mail, **case.settings})
-    post.answer = lambda address: case.mail
+    smtp.answer = lambda address: case.mail
     prepare(workspace.directory, case.files)
     if case.ckan:
         status, body = case.ckan

@@ -27,7 +27,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "config": {"errors"},
     "hosts": {"errors"},
     "logs": {"errors"},
-    "http_client": {"errors", "hosts", "jobs"},
+    "http_client": {"errors", "hosts"},
     "spool": PURE | {"durable_files"},
     "status": PURE | {"config", "spool"},
     "statistics": {"errors", "config"},
@@ -36,7 +36,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "metadata": {"errors", "formats", "names"},
     "darwin_core": {"errors", "config", "formats", "names"},
     "archives": PURE | {"config", "formats", "durable_files"},
-    "mail": {"errors", "config", "durable_files"},
+    "mail": {"errors", "config", "durable_files", "jobs"},
     "packagers": PURE | {"config", "http_client", "ckan", "formats", "metadata", "darwin_core", "archives", "names"},
     "receiver": PURE | {"config", "hosts", "spool", "status", "statistics", "archives", "logs"},
     "worker": PURE
@@ -45,7 +45,19 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"config", "spool", "status", "statistics", "archives", "mail", "ckan", "darwin_core", "http_client"},
     "demo": {"errors"},
     "cli": PURE
-    | {"config", "spool", "status", "statistics", "archives", "worker", "receiver", "maintenance", "demo", "logs"},
+    | {
+        "config",
+        "spool",
+        "status",
+        "statistics",
+        "archives",
+        "worker",
+        "receiver",
+        "maintenance",
+        "demo",
+        "logs",
+        "hosts",
+    },
     "__main__": {"cli"},
 }
 MAY_USE: dict[str, set[str]] = {

@@ -1,7 +1,7 @@
-"""Jobs: a job's file holds all of it, and what is no job is told from one."""
+"""Jobs: a job file holds all of a job, and what is no valid job is refused."""
 
 import json
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from ckanpackager.errors import BadRequest
 from ckanpackager.jobs import job as jobs
-from ckanpackager.jobs.job import Archive, Attempt, Job
+from ckanpackager.jobs.job import Archive, Attempt, Job, Outcome
 from ckanpackager.jobs.request import QUEUES, PackageDatastore
 
 DATASTORE = PackageDatastore(
@@ -36,7 +36,13 @@ requests = st.builds(
 )
 moments = st.floats(0, 4e9)
 attempts = st.builds(
-    Attempt, started=moments, worker=texts, ended=st.none() | moments, error=st.none() | texts, temporary=st.booleans()
+    Attempt,
+    started=moments,
+    worker=texts,
+    ended=st.none() | moments,
+    step=st.none() | texts,
+    outcome=st.sampled_from([None, *get_args(Outcome)]),
+    error=st.none() | texts,
 )
 archives = st.builds(Archive, name=texts, size=st.integers(0, 2**62), published=moments)
 

@@ -60,7 +60,7 @@ def test_an_archive_that_an_open_job_is_going_to_mail_stays(workspace: Workspace
                 claim.save(archive=known)
                 held.append(claim)
             case "c":
-                claim.release(NOW + 1000, archive_name=name)
+                claim.release(NOW + 1000, archive_directory=name)
     assert run(workspace) == {}
     assert workspace.archives == names
     for folder in ("fast", "claimed"):

@@ -1,4 +1,4 @@
-"""The spool against a model of it: whatever workers, receivers and administrators do, in whatever order."""
+"""The spool against a model of it, whatever workers, receivers and administrators do, in any order."""
 
 import contextlib
 import shutil
@@ -45,7 +45,7 @@ class SpoolMachine(RuleBasedStateMachine):
         self.spool.prepare()
         self.known: dict[str, Known] = {}
         self.now = self.began = time.time() + 1
-        self.walks: dict[Queue, Iterator[Claim]] = {}
+        self.listings: dict[Queue, Iterator[Claim]] = {}
 
     def teardown(self) -> None:
         for job in self.known.values():
@@ -72,14 +72,14 @@ class SpoolMachine(RuleBasedStateMachine):
 
     def take(self, claim: Claim, *, over: bool) -> None:
         job = self.known[claim.job.id]
-        assert job.claim is None, "a job that somebody holds was claimed"
+        assert job.claim is None, "a job that is held was claimed"
         assert (claim.job.queue, claim.job.attempts_before_retry, claim.taken_over) == (job.queue, job.written, over)
         job.folder, job.claim = "claimed", claim
 
     # What may happen
 
     @rule(queue=queues)
-    def put(self, queue: Queue) -> None:
+    def enqueue(self, queue: Queue) -> None:
         id = self.spool.enqueue(Job(request=REQUEST, created=self.began + len(self.known), queue=queue))
         assert id not in self.known
         self.known[id] = Known(queue, queue)
@@ -93,11 +93,11 @@ class SpoolMachine(RuleBasedStateMachine):
             self.take(claim, over=self.known[claim.job.id].orphaned)
 
     @rule(queue=queues)
-    def walk_on(self, queue: Queue) -> None:
-        """A worker that began its walk along the queue a while ago: much may have happened since."""
-        walk = self.walks.setdefault(queue, self.spool.claim_due(queue, lambda: self.now))
-        if (claim := next(walk, None)) is None:
-            del self.walks[queue]
+    def continue_claiming(self, queue: Queue) -> None:
+        """A worker that listed the queue a while ago: much may have happened since."""
+        claims = self.listings.setdefault(queue, self.spool.claim_due(queue, lambda: self.now))
+        if (claim := next(claims, None)) is None:
+            del self.listings[queue]
             return
         assert claim.job.id in self.claimable(queue)
         self.take(claim, over=self.known[claim.job.id].orphaned)
@@ -133,13 +133,13 @@ class SpoolMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: any(job.claim for job in self.known.values()))
     @rule(chosen=which, done=st.booleans())
-    def note(self, chosen: int, done: bool) -> None:
-        """A note on disk counts only once the deed is done."""
+    def stage(self, chosen: int, done: bool) -> None:
+        """A staged record counts only once it is said to."""
         job, claim = self.held(chosen)
-        with contextlib.suppress(ZeroDivisionError), claim.staged_save(attempts_before_retry=job.written + 1) as note:
+        with contextlib.suppress(ZeroDivisionError), claim.staged_save(attempts_before_retry=job.written + 1) as record:
             if not done:
                 raise ZeroDivisionError
-            note()
+            record()
         job.written += done
 
     @precondition(lambda self: any(job.claim for job in self.known.values()))
@@ -193,8 +193,8 @@ class SpoolMachine(RuleBasedStateMachine):
     def what_waits_knows_its_time_and_its_place(self) -> None:
         for queue in QUEUES:
             waiting = sorted(id for id, job in self.known.items() if job.folder == queue)
-            for workspace, id in enumerate(waiting):
-                assert self.spool.jobs_ahead(id, queue) == workspace
+            for position, id in enumerate(waiting):
+                assert self.spool.jobs_ahead(id, queue) == position
                 if due := self.known[id].due:
                     assert abs(self.spool.not_before(Job(id=id, request=REQUEST, created=0, queue=queue)) - due) < 1e-3
 

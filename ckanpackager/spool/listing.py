@@ -1,0 +1,98 @@
+"""Looking at the spool: which jobs are where, how many, and who works on what.  Raises TemporaryFailure."""
+
+import os
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+from ckanpackager.errors import BadRequest
+from ckanpackager.jobs import job as jobs
+from ckanpackager.jobs.job import Job
+from ckanpackager.jobs.request import Queue
+from ckanpackager.spool import worker_slots
+from ckanpackager.spool.job_files import JobFiles, content, is_id
+
+OPEN = ("fast", "slow", "claimed")
+STATES = (*OPEN, "done", "failed")
+
+
+class Listing:
+    """What the spool in `directory` holds."""
+
+    def __init__(self, directory: Path) -> None:
+        self.files = JobFiles(directory)
+
+    @property
+    def directory(self) -> Path:
+        return self.files.directory
+
+    def find(self, id: str) -> tuple[str, Job] | None:
+        """The folder that a job is in, and the job; None if there is none of that id."""
+        if not is_id(id):
+            return None
+        for folder in STATES * 2:  # twice: it may move on while we look
+            try:
+                return folder, jobs.decode(id, content(self.files.path(folder, id)))
+            except FileNotFoundError:
+                continue
+            except BadRequest:
+                return None
+            except OSError as error:
+                raise self.files.failure(error) from error
+        return None
+
+    def names(self, folder: str) -> list[str]:
+        """The names of the files in a folder, by time of arrival."""
+        try:
+            return sorted(os.listdir(self.directory / folder))
+        except OSError as error:
+            raise self.files.failure(error) from error
+
+    def jobs(self, folder: str) -> Iterator[Job]:
+        """The jobs in a folder, by time of arrival; those that move on or are broken meanwhile are left out."""
+        for name in self.names(folder):
+            try:
+                yield jobs.decode(name.removesuffix(".json"), content(self.directory / folder / name))
+            except (OSError, BadRequest):
+                continue
+
+    def length(self, folder: str) -> int:
+        """How many jobs are in a folder, files that are no valid jobs included."""
+        return sum(not name.endswith(".reason") for name in self.names(folder))
+
+    def jobs_ahead(self, id: str, queue: Queue, most: int | None = None) -> int:
+        """How many jobs of its queue came before that one; counting stops at `most`, since a queue may be long."""
+        try:
+            with os.scandir(self.directory / queue) as entries:
+                return sum(1 for _ in islice((entry for entry in entries if entry.name < f"{id}.json"), most))
+        except OSError as error:
+            raise self.files.failure(error) from error
+
+    def oldest(self, queue: Queue) -> float | None:
+        """When the first job of a queue arrived, in seconds since 1970; None if none waits."""
+        return next((job.created for job in self.jobs(queue)), None)
+
+    def open_jobs_of(self, email: str) -> int:
+        """How many jobs wait or are worked on for an e-mail address, compared without case."""
+        address = email.lower()
+        return sum(job.request.email.lower() == address for folder in OPEN for job in self.jobs(folder))
+
+    def changed_since(self, folder: str, moment: float) -> int:
+        """How many jobs have come into a folder since then."""
+        try:
+            with os.scandir(self.directory / folder) as entries:
+                files = [entry for entry in entries if entry.name.endswith(".json")]
+                return sum(entry.stat(follow_symlinks=False).st_mtime >= moment for entry in files)
+        except OSError as error:
+            raise self.files.failure(error) from error
+
+    def not_before(self, job: Job) -> float:
+        """The time before which a waiting job is not claimed; 0 if it has moved on."""
+        try:
+            return self.files.path(job.queue, job.id).stat().st_mtime
+        except OSError:
+            return 0.0
+
+    def active_workers(self) -> list[worker_slots.Worker]:
+        """The workers that are working on a job."""
+        return worker_slots.active_workers(self.directory / "workers")
