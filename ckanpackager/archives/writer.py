@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-from ckanpackager.archives.zip64 import Part, ZipArchive
+from ckanpackager.archives.zip64 import DeflatedBuffer, ZipArchive
 from ckanpackager.config.settings import Archives
 from ckanpackager.errors import PermanentFailure, TemporaryFailure, one_line
 from ckanpackager.formats.registry import Entry
@@ -25,13 +25,16 @@ _GRACE = 5  # seconds that zip_command has to end
 class Archive(Protocol):
     """What packagers write to.
 
-    `part`, where there is one, makes a part of a file, for another thread to write to before its place has come.
+    `deflated_buffer`, where there is one, makes a buffer that another thread compresses a page into.  One file is
+    `open` at a time; a file that is written beside it is `open_deferred`.
     """
 
     @property
-    def part(self) -> Callable[[], Part] | None: ...
+    def deflated_buffer(self) -> Callable[[], DeflatedBuffer] | None: ...
 
     def open(self, name: str) -> contextlib.AbstractContextManager[Entry]: ...
+
+    def open_deferred(self, name: str) -> contextlib.AbstractContextManager[Entry]: ...
 
 
 @contextlib.contextmanager
@@ -63,7 +66,7 @@ def create(path: Path, settings: Archives, now: float) -> Iterator[Archive]:
 class FilesArchive:
     """Files in a directory, for `zip_command`."""
 
-    part = None
+    deflated_buffer = None
 
     def __init__(self, directory: Path) -> None:
         self.names: list[str] = []
@@ -79,6 +82,8 @@ class FilesArchive:
             path.unlink(missing_ok=True)
             raise
         self.names.append(name)
+
+    open_deferred = open
 
 
 def _run(command: str, source: Path, target: Path, timeout: float) -> None:

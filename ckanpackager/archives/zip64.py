@@ -29,11 +29,11 @@ def isal_installed() -> bool:
     return isal_zlib is not None
 
 
-class Part:
-    """A part of a file, deflated on its own: as pages arrive, several at a time.
+class DeflatedBuffer:
+    """A page of a file, compressed on its own while it arrives, several pages at a time.
 
-    It ends at a byte's end, without reference to what is before or behind it (RFC 1951, 3.2.4), so that parts can
-    follow each other in one stream.
+    Its data ends on a byte boundary and refers to nothing before it (RFC 1951, 3.2.4), so that buffers can follow each
+    other in one stream.
     """
 
     def __init__(self, level: int) -> None:
@@ -58,12 +58,9 @@ class Part:
         self.packed.append(self._compressor.compress(self._waiting))
         self._waiting.clear()
 
-    def write_to(self, entry: Any) -> None:
-        """Take the place in the entry that has now come."""
-        if isinstance(entry, ZipEntry):
-            entry.append(self)
-        else:  # written aside
-            entry.write(zlib.decompressobj(-zlib.MAX_WBITS).decompress(b"".join(self.packed)))
+    def write_to(self, entry: "ZipEntry") -> None:
+        """Put the data behind what the entry has."""
+        entry.append(self)
 
 
 class ZipArchive:
@@ -74,30 +71,23 @@ class ZipArchive:
         self._level = level
         self._scratch = scratch
         self._open = False
-        self._aside: list[tuple[str, BinaryIO]] = []
+        self._deferred: list[tuple[str, BinaryIO]] = []
         self._moment = _dos_time(now)
         self._directory: list[bytes] = []
 
     @property
-    def part(self) -> Callable[[], Part] | None:
-        return partial(Part, self._level) if _by_isal(self._level) else None
+    def deflated_buffer(self) -> Callable[[], DeflatedBuffer] | None:
+        """What compresses a page elsewhere, in another thread; None where only the entry itself can compress."""
+        return partial(DeflatedBuffer, self._level) if _by_isal(self._level) else None
 
     @contextlib.contextmanager
-    def open(self, name: str) -> Iterator["ZipEntry | BinaryIO"]:
-        """A file in the archive; within the block of another one it is written aside, and follows that.
+    def open(self, name: str) -> Iterator["ZipEntry"]:
+        """A file in the archive, written from start to end; one at a time.
 
         A block that ends with an error leaves nothing of its file.
         """
         if self._open:
-            aside = tempfile.TemporaryFile(dir=self._scratch)  # noqa: SIM115 - it outlives this block
-            self._aside.append((name, aside))
-            try:
-                yield aside
-            except BaseException:
-                self._aside.remove((name, aside))
-                aside.close()
-                raise
-            return
+            raise RuntimeError(f"{name}: another file of the archive is open; use open_deferred")
         start, self._open = self._file.tell(), True
         try:
             self._file.write(self._local_header(name.encode(), 0, 0, 0))
@@ -108,12 +98,26 @@ class ZipArchive:
         except BaseException:
             self._file.seek(start)
             self._file.truncate()
-            while self._aside:
-                self._aside.pop()[1].close()
+            while self._deferred:
+                self._deferred.pop()[1].close()
             raise
         finally:
             self._open = False
-        self._append_aside()
+        self._append_deferred()
+
+    @contextlib.contextmanager
+    def open_deferred(self, name: str) -> Iterator[BinaryIO]:
+        """A file that is written while another one is open: in a temporary file, until that one is complete."""
+        if not self._open:
+            raise RuntimeError(f"{name}: no file of the archive is open that it could follow; use open")
+        file = tempfile.TemporaryFile(dir=self._scratch)  # noqa: SIM115 - it outlives this block
+        self._deferred.append((name, file))
+        try:
+            yield file
+        except BaseException:
+            self._deferred.remove((name, file))
+            file.close()
+            raise
 
     def _complete(self, name: str, entry: "ZipEntry", start: int) -> None:
         end = self._file.tell()
@@ -122,12 +126,12 @@ class ZipArchive:
         self._file.seek(end)
         self._directory.append(self._central_header(name.encode(), entry, start))
 
-    def _append_aside(self) -> None:
-        waiting, self._aside = self._aside, []
-        for name, aside in waiting:
-            with aside, self.open(name) as entry:
-                aside.seek(0)
-                while block := aside.read(_BLOCK):
+    def _append_deferred(self) -> None:
+        waiting, self._deferred = self._deferred, []
+        for name, file in waiting:
+            with file, self.open(name) as entry:
+                file.seek(0)
+                while block := file.read(_BLOCK):
                     entry.write(block)
 
     def finish(self) -> None:
@@ -172,12 +176,12 @@ class ZipEntry:
         self.size += len(content)
         self._pass_on(self._compressor.compress(content))
 
-    def append(self, part: Part) -> None:
-        """Put a part behind what was written."""
+    def append(self, page: DeflatedBuffer) -> None:
+        """Put a page that is compressed already behind what was written."""
         self._pass_on(self._compressor.flush(isal_zlib.Z_FULL_FLUSH))
-        self.crc = isal_zlib.crc32_combine(self.crc, part.crc, part.size)
-        self.size += part.size
-        for packed in part.packed:
+        self.crc = isal_zlib.crc32_combine(self.crc, page.crc, page.size)
+        self.size += page.size
+        for packed in page.packed:
             self._pass_on(packed)
 
     def finish(self) -> None:

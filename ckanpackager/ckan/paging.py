@@ -1,58 +1,52 @@
-"""Every row once: the ways to walk through a search, page by page.
+"""Every row once: the ways to page through a search.
 
-Keyset paging (CKAN 2.12 and later) names the last `_id` of a page to get the next: it costs the database the same
-throughout, and rows that come and go meanwhile shift nothing.  Offset paging is for all other servers and searches;
-sorted by `_id`, it notices when rows that were deleted meanwhile have shifted the rest.
-`ask` sends a query and gives the result and its rows; the walks know nothing of HTTP.
+Keyset paging (CKAN 2.12 and later) names the last `_id` of a page to get the next: every page costs the database the
+same, and rows that are added or deleted meanwhile shift nothing.  Offset paging is for all other servers and searches;
+sorted by `_id`, it notices when deleted rows have shifted the others.
+`fetch_page` sends a query and returns the result and its rows; nothing here knows HTTP.
 """
 
-import threading
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
-from functools import partial
-from queue import SimpleQueue
-from typing import Any, Self, TypeVar
+from typing import Any
 
+from ckanpackager.ckan.background import ordered_map, prefetch
+from ckanpackager.ckan.page_buffer import DEFLATED_PAGE_BYTES
 from ckanpackager.ckan.responses import Page, Result
 from ckanpackager.errors import TemporaryFailure
 
-T = TypeVar("T")
 Query = dict[str, Any]
-Ask = Callable[[Query], tuple[Result, Page]]
+FetchPage = Callable[[Query], tuple[Result, Page]]
 
 FIRST_PAGE = 2_000  # rows; what follows depends on how large and how slow they were
-PAGE_BYTES = 8_000_000  # of rows that pass through as text and are packed as they do
-KEPT_PAGE_BYTES = 4_000_000  # of rows that are kept as text
 PARSED_PAGE_BYTES = 1_000_000  # of rows that become values, which take many times that in memory
 MOST_SHIFTS = 20  # of one page
 PAGE_SECONDS = 10.0  # CKAN sites cut requests off after 60
 
 
 class PageSize:
-    """How many rows to ask for: at most `most`, and at most what takes `size` bytes and PAGE_SECONDS."""
+    """How many rows to ask for: at most `most`, and at most what takes `max_bytes` and PAGE_SECONDS."""
 
-    def __init__(self, most: int, size: int = PAGE_BYTES) -> None:
+    def __init__(self, most: int, max_bytes: int = DEFLATED_PAGE_BYTES) -> None:
         self.most = most
-        self.size = size
+        self.max_bytes = max_bytes
         self.rows = min(most, FIRST_PAGE)
 
-    def learn(self, *, asked: int, granted: int | None, rows: int, size: int, seconds: float) -> None:
+    def adapt(self, *, asked: int, granted: int | None, rows: int, size: int, seconds: float) -> None:
         """Take in what a page was like; a server that grants less than was asked has a cap (CKAN's rows_max)."""
         if granted is not None and 0 < granted < asked:
             self.most = min(self.most, granted)
         if rows:
-            by_size = rows * self.size // size
+            by_size = rows * self.max_bytes // size
             by_time = int(rows * PAGE_SECONDS / seconds) if seconds > 1 else self.most  # else it is mere overhead
             grown = max(self.rows, rows * 4)  # a page of a row or two tells little about the others
             self.rows = max(1, min(self.most, by_size, by_time, grown))
 
 
-def by_offset(ask: Ask, query: Query, size: PageSize, offset: int, limit: int | None) -> Iterator[Page]:
+def by_offset(fetch_page: FetchPage, query: Query, size: PageSize, offset: int, limit: int | None) -> Iterator[Page]:
     """Offset paging, by what arrived: a server may grant less than was asked for."""
     left = limit
     while left is None or left > 0:
-        result, page = ask({**query, "limit": _least(size.rows, left), "offset": offset})
+        result, page = fetch_page({**query, "limit": _least(size.rows, left), "offset": offset})
         if not page.rows:
             return
         yield page
@@ -62,7 +56,7 @@ def by_offset(ask: Ask, query: Query, size: PageSize, offset: int, limit: int | 
         left = None if left is None else left - page.rows
 
 
-def by_anchor(ask: Ask, query: Query, size: PageSize, offset: int, limit: int | None) -> Iterator[Page]:
+def by_anchor(fetch_page: FetchPage, query: Query, size: PageSize, offset: int, limit: int | None) -> Iterator[Page]:
     """Offset paging over rows sorted by `_id`, their first field: each page begins with the last row of the one before.
 
     If it does not, rows that were passed are deleted and all others have moved up: where they are now is asked for.
@@ -72,10 +66,10 @@ def by_anchor(ask: Ask, query: Query, size: PageSize, offset: int, limit: int | 
     while left is None or left > 0:
         overlap = 0 if anchor is None else 1
         wanted = min(_least(size.rows, left) + overlap, max(size.most, 2))
-        result, page = ask({**query, "limit": wanted, "offset": offset - overlap})
+        result, page = fetch_page({**query, "limit": wanted, "offset": offset - overlap})
         rest = _following(page, anchor, last)
         if rest is None:
-            offset, anchor = _behind(ask, query, last or 0, offset)
+            offset, anchor = _behind(fetch_page, query, last or 0, offset)
             if (shifts := shifts + 1) > MOST_SHIFTS:
                 raise TemporaryFailure("rows are deleted faster than pages can be fetched")
             continue
@@ -89,12 +83,12 @@ def by_anchor(ask: Ask, query: Query, size: PageSize, offset: int, limit: int | 
         left = None if left is None else left - rest.rows
 
 
-def by_keyset(ask: Ask, query: Query, size: PageSize, offset: int, limit: int | None) -> Iterator[Page]:
+def by_keyset(fetch_page: FetchPage, query: Query, size: PageSize, offset: int, limit: int | None) -> Iterator[Page]:
     """Keyset paging: each answer's `next_page` narrows the filters of the next query."""
     left = limit
     query = {**query, "include_next_page": True, **({"offset": offset} if offset else {})}
     while left is None or left > 0:
-        result, page = ask({**query, "limit": _least(size.rows, left)})
+        result, page = fetch_page({**query, "limit": _least(size.rows, left)})
         if not page.rows:
             return
         yield page
@@ -107,101 +101,49 @@ def by_keyset(ask: Ask, query: Query, size: PageSize, offset: int, limit: int | 
         left = None if left is None else left - page.rows
 
 
-def by_ranges(ask: Ask, query: Query, size: PageSize, total: int, at_once: int) -> Iterator[Page]:
+def by_ranges(fetch_page: FetchPage, query: Query, size: PageSize, total: int, at_once: int) -> Iterator[Page]:
     """Ranges of `_id`, several at once, over a whole table; what was added meanwhile follows by keyset.
 
     It starts with one page, and goes on by keyset if there is little left or the ids have too many gaps.
     """
-    result, page = ask({**query, "include_next_page": True, "limit": size.rows})
+    result, page = fetch_page({**query, "include_next_page": True, "limit": size.rows})
     if page.rows:
         yield page
     if not page.rows or result.next_page is None or _was_last(result, page):
         return
     first, left = result.next_page["_id"]["gt"], total - page.rows
-    last = _last_id(ask, query) if left > 2 * size.rows else first
+    last = _last_id(fetch_page, query) if left > 2 * size.rows else first
     if left >= (last - first) / 2 > 0:
         ranges = ({**query, "filters": {"_id": {"gt": low, "lte": high}}} for low, high in _ranges(first, last, size))
-        for pages in in_order(lambda part: list(by_keyset(ask, part, size, 0, None)), ranges, at_once):
+        for pages in ordered_map(lambda part: list(by_keyset(fetch_page, part, size, 0, None)), ranges, at_once):
             yield from pages
         first = last
-    yield from prefetch(by_keyset(ask, {**query, "filters": {"_id": {"gt": first}}}, size, 0, None))
+    yield from prefetch(by_keyset(fetch_page, {**query, "filters": {"_id": {"gt": first}}}, size, 0, None))
 
 
-def by_cursor(ask: Ask, query: Query, size: PageSize, limit: int | None) -> Iterator[Page]:
+def by_cursor(fetch_page: FetchPage, query: Query, size: PageSize, limit: int | None) -> Iterator[Page]:
     """The `solr` backend: a cursor that starts as `*` and comes with each answer."""
-    yield from _by_token(ask, query, size, limit, "cursor", "*", lambda result: result.next_cursor)
+    yield from _by_token(fetch_page, query, size, limit, "cursor", "*", lambda result: result.next_cursor)
 
 
-def by_search_after(ask: Ask, query: Query, size: PageSize, limit: int | None) -> Iterator[Page]:
+def by_search_after(fetch_page: FetchPage, query: Query, size: PageSize, limit: int | None) -> Iterator[Page]:
     """The `versioned-datastore` backend: `after` comes with each answer."""
-    yield from _by_token(ask, query, size, limit, "after", None, lambda result: result.after)
-
-
-def prefetch(pages: Iterator[Page]) -> Iterator[Page]:
-    """Fetch the next page while the caller is at work on this one."""
-    with ThreadPool(1) as background:
-        upcoming = background.do(lambda: next(pages, None))
-        while (page := upcoming.result()) is not None:
-            upcoming = background.do(lambda: next(pages, None))
-            yield page
-
-
-def in_order(work: Callable[[Query], T], tasks: Iterator[Query], at_once: int) -> Iterator[T]:
-    """Do tasks in the background, `at_once` at a time, and give their results in the tasks' order."""
-    running: deque[Future[T]] = deque()
-    with ThreadPool(at_once) as background:
-        for task in tasks:
-            running.append(background.do(partial(work, task)))
-            if len(running) > at_once:
-                yield running.popleft().result()
-        while running:
-            yield running.popleft().result()
-
-
-class ThreadPool:
-    """A few threads that do what they are given; unlike those of concurrent.futures they never keep a process alive.
-
-    That matters to a worker that is told to stop while a server keeps it waiting.
-    """
-
-    def __init__(self, threads: int) -> None:
-        self._tasks: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._threads = threads
-        for _ in range(threads):
-            threading.Thread(target=self._run, daemon=True).start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        for _ in range(self._threads):
-            self._tasks.put(None)
-
-    def do(self, work: Callable[[], T]) -> Future[T]:
-        future: Future[T] = Future()
-
-        def task() -> None:
-            try:
-                future.set_result(work())
-            except BaseException as error:
-                future.set_exception(error)
-
-        self._tasks.put(task)
-        return future
-
-    def _run(self) -> None:
-        while task := self._tasks.get():
-            task()
-            del task  # or its result would live on until the next one's
+    yield from _by_token(fetch_page, query, size, limit, "after", None, lambda result: result.after)
 
 
 def _by_token(
-    ask: Ask, query: Query, size: PageSize, limit: int | None, name: str, token: Any, following: Callable[[Result], Any]
+    fetch_page: FetchPage,
+    query: Query,
+    size: PageSize,
+    limit: int | None,
+    name: str,
+    token: Any,
+    following: Callable[[Result], Any],
 ) -> Iterator[Page]:
     left = limit
     while left is None or left > 0:
         asked = {**query, "limit": _least(size.rows, left), **({} if token is None else {name: token})}
-        result, page = ask(asked)
+        result, page = fetch_page(asked)
         if not page.rows:
             return
         yield page
@@ -229,12 +171,12 @@ def _following(page: Page, anchor: int | None, last: int | None) -> Page | None:
     return None if page.rows and last is not None and page.first_and_last_id()[0] <= last else page
 
 
-def _behind(ask: Ask, query: Query, last: int, guess: int) -> tuple[int, int | None]:
+def _behind(fetch_page: FetchPage, query: Query, last: int, guess: int) -> tuple[int, int | None]:
     """The place of the first row behind the `_id` `last`, near `guess`, and the `_id` of the row before that place."""
     only_id = {**query, "fields": ["_id"], "limit": 1}
 
     def id_at(place: int) -> int | None:
-        _, page = ask({**only_id, "offset": place})
+        _, page = fetch_page({**only_id, "offset": place})
         return page.first_and_last_id()[0] if page.rows else None
 
     def passed(place: int) -> bool:
@@ -275,7 +217,7 @@ def _ranges(first: int, last: int, size: PageSize) -> Iterator[tuple[int, int]]:
         yield low, first
 
 
-def _last_id(ask: Ask, query: Query) -> int:
+def _last_id(fetch_page: FetchPage, query: Query) -> int:
     asked = {"resource_id": query["resource_id"], "fields": ["_id"], "sort": "_id desc", "limit": 1}
-    _, page = ask({**asked, "records_format": "lists", "include_total": False})
+    _, page = fetch_page({**asked, "records_format": "lists", "include_total": False})
     return int(page.records[0][0]) if page.records else 0

@@ -1,7 +1,7 @@
-"""Answers of `datastore_search`, taken apart.
+"""Parsers for the answers of `datastore_search`.
 
-With `records_format: csv` (CKAN 2.8 and later) the rows come as one JSON text, which turns into UTF-8 as it arrives
-and never becomes rows.  Otherwise they come as lists or objects, whose numbers keep their digits.
+With `records_format: csv` (CKAN 2.8 and later) the rows are one JSON text, which is decoded to UTF-8 as it arrives; its
+rows are never parsed.  Otherwise the rows are lists or objects, whose numbers keep their digits.
 """
 
 import re
@@ -12,7 +12,8 @@ import msgspec
 import orjson  # for texts: twice as fast as msgspec there
 from msgspec import Raw, Struct
 
-from ckanpackager.ckan.csv_text import Blocks, RowCounter, Text
+from ckanpackager.ckan.csv_text import RowCounter
+from ckanpackager.ckan.page_buffer import MemoryBuffer, PageBuffer
 from ckanpackager.errors import PermanentFailure, TemporaryFailure
 from ckanpackager.formats.json_values import Number
 
@@ -45,12 +46,12 @@ class Page(Struct, frozen=True):
     """Some rows: as `text`, CSV or TSV in UTF-8, or as `records`, lists or dictionaries."""
 
     rows: int
-    text: Text | None = None
+    text: PageBuffer | None = None
     records: list[Any] | None = None
 
     def first_and_last_id(self) -> tuple[int, int]:
         """The `_id` of the first row and of the last, where `_id` is the first field.  Raises ValueError."""
-        if isinstance(self.text, Blocks):
+        if isinstance(self.text, MemoryBuffer):
             return _id_of_text(self.text.first_row()), _id_of_text(self.text.last_row())
         if not self.records:
             raise ValueError("a page without rows has no ids")
@@ -58,7 +59,7 @@ class Page(Struct, frozen=True):
 
     def without_first(self) -> "Page":
         """The page without its first row."""
-        if isinstance(self.text, Blocks):
+        if isinstance(self.text, MemoryBuffer):
             return Page(rows=self.rows - 1, text=self.text.without_first_row())
         return Page(rows=self.rows - 1, records=(self.records or [])[1:])
 
@@ -92,7 +93,7 @@ class ResponseParser:
 class StreamingCsvParser:
     """Reads an answer whose records are one JSON text, piece by piece as it arrives, into a `text`."""
 
-    def __init__(self, text: Callable[[], Text] = Blocks) -> None:
+    def __init__(self, text: Callable[[], PageBuffer] = MemoryBuffer) -> None:
         self._rest = b""  # what is not decoded yet
         self._head: bytes | None = None  # what came before the text, once the text has begun
         self._passed = 0  # where to look for its beginning
@@ -169,7 +170,7 @@ def _read_whole(body: bytes, host: str, records_as: msgspec.json.Decoder[list[An
         if bytes(memoryview(result.records)[:1]) == b'"':
             counter, text = RowCounter(), orjson.loads(bytes(result.records)).encode()
             counter.count(text)
-            return result, Page(rows=counter.rows, text=Blocks([text]))
+            return result, Page(rows=counter.rows, text=MemoryBuffer([text]))
         records = records_as.decode(result.records)
     except (msgspec.DecodeError, ValueError):
         raise _unreadable(host) from None

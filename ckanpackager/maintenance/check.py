@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from ckanpackager.archives import zip64
-from ckanpackager.ckan.datastore import status
+from ckanpackager.ckan.actions import status
 from ckanpackager.config.settings import Settings
 from ckanpackager.darwin_core import compile_plan
 from ckanpackager.errors import BadRequest, CkanpackagerError, TemporaryFailure

@@ -7,8 +7,9 @@ from itertools import chain
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from ckanpackager import ckan, names
+from ckanpackager import names
 from ckanpackager.archives.writer import Archive
+from ckanpackager.ckan import actions
 from ckanpackager.errors import CkanpackagerError, PermanentFailure, TemporaryFailure
 from ckanpackager.formats.registry import FORMATS, without_suffix
 from ckanpackager.jobs.request import PackageDataset
@@ -27,7 +28,7 @@ def package(request: PackageDataset, archive: Archive, context: PackagingContext
 
     Raises a failure of those met if nothing at all could be had.
     """
-    dataset = ckan.show(context.client, request.api_url, "package_show", request.dataset_id)
+    dataset = actions.show(context.client, request.api_url, "package_show", request.dataset_id)
     packing = _Packing(request, archive, context)
     for resource in dataset.get("resources") or ():
         packing.add(resource)

@@ -36,7 +36,8 @@ def package(request: PackageDwcArchive, archive: Archive, context: PackagingCont
 
         def entry(name: str) -> Entry:
             if name not in entries:  # so that an extension without rows is not there at all
-                entries[name] = stack.enter_context(archive.open(name))
+                opened = archive.open if name == plan.core.name else archive.open_deferred
+                entries[name] = stack.enter_context(opened(name))
                 entries[name].write(header(tables[name]))
             return entries[name]
 

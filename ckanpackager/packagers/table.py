@@ -5,8 +5,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from ckanpackager import ckan
 from ckanpackager.archives.writer import Archive
+from ckanpackager.ckan import actions, datastore
+from ckanpackager.ckan.datastore import Search
+from ckanpackager.ckan.responses import Field
 from ckanpackager.errors import CkanpackagerError
 from ckanpackager.formats.registry import Format, Page, Table
 from ckanpackager.packagers.context import PackagingContext
@@ -17,7 +19,7 @@ class WrittenTable:
     """A table in the archive."""
 
     path: str
-    fields: list[ckan.Field]
+    fields: list[Field]
     rows: int
     notes: tuple[str, ...] = ()
 
@@ -32,15 +34,15 @@ def search(
     raw_records: bool = False,
     offset: int = 0,
     limit: int | None = None,
-) -> ckan.Search:
+) -> Search:
     """Ask CKAN for rows, rendered as the format and the archive can use them best."""
-    return ckan.search(
+    return datastore.search(
         context.client,
         api_url,
         dict(query),
         records_format=records_format,
         as_raw=raw_records,
-        text=archive.part or ckan.Blocks,
+        deflated=archive.deflated_buffer,
         offset=offset,
         limit=limit,
         page_size=context.ckan.page_size,
@@ -49,20 +51,18 @@ def search(
 
 
 def data_dictionary(
-    api_url: str, resource_id: str, fields: Sequence[ckan.Field], context: PackagingContext
+    api_url: str, resource_id: str, fields: Sequence[Field], context: PackagingContext
 ) -> list[dict[str, Any]]:
     """Fields with what the data dictionary says of them; not every site's `datastore_search` sends it."""
     info = {field.id: field.info for field in fields if field.info}
     if not info:
         with suppress(CkanpackagerError):  # the table is complete without it
-            answer = ckan.show(context.client, api_url, "datastore_info", resource_id)
+            answer = actions.show(context.client, api_url, "datastore_info", resource_id)
             info = {str(field.get("id")): field.get("info") for field in answer.get("fields") or ()}
     return [{"id": field.id, "type": field.type, "info": info.get(field.id)} for field in fields]
 
 
-def write_table(
-    archive: Archive, stem: str, format: Format, rows: ckan.Search, context: PackagingContext
-) -> WrittenTable:
+def write_table(archive: Archive, stem: str, format: Format, rows: Search, context: PackagingContext) -> WrittenTable:
     """Write the rows to a file in the archive, whose name is `stem` and the format's suffix."""
     path, count = f"{stem}{format.suffix}", 0
     names = [field.id for field in rows.fields]

@@ -14,12 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ckanpackager import ckan
 from ckanpackager.ckan import csv_text as text_module
-from ckanpackager.ckan import responses
-from ckanpackager.ckan.csv_text import Blocks
-from ckanpackager.ckan.datastore import status
-from ckanpackager.ckan.responses import Page
+from ckanpackager.ckan import datastore, page_buffer, responses
+from ckanpackager.ckan.actions import status
+from ckanpackager.ckan.page_buffer import MemoryBuffer
+from ckanpackager.ckan.responses import Number, Page
 from ckanpackager.demo.ckan_api import CkanApi, Handler, Resource
 from ckanpackager.errors import PermanentFailure, TemporaryFailure
 from ckanpackager.http_client import TRIES, Client, Refused
@@ -81,7 +80,7 @@ class Found:
         self.waits: list[float] = []
         self.client = Client(key=key, timeout=20, wait=self.waits.append)
         query = {"resource_id": "r", **(query or {})}
-        self.search = ckan.search(self.client, api.api_url, query, **{"records_format": "csv", **options})
+        self.search = datastore.search(self.client, api.api_url, query, **{"records_format": "csv", **options})
         self.names = [field.id for field in self.search.fields]
 
     @property
@@ -98,7 +97,7 @@ class Found:
             assert len(found) == page.rows
             yield from found
 
-    def _values(self, page: ckan.Page) -> Iterator[list[Any]]:
+    def _values(self, page: Page) -> Iterator[list[Any]]:
         kinds = [field.type for field in self.search.fields]
         if page.text is not None:
             text = b"".join(page.text).decode()
@@ -107,7 +106,7 @@ class Found:
                        for kind, value in zip(kinds, row, strict=True)]  # fmt: skip
         for record in page.records or ():
             values = record if isinstance(record, list) else [record[name] for name in self.names]
-            yield [Decimal(str(value)) if isinstance(value, ckan.Number) else value for value in values]
+            yield [Decimal(str(value)) if isinstance(value, Number) else value for value in values]
 
 
 def plain(found: list[list[Any]]) -> list[list[Any]]:
@@ -617,9 +616,9 @@ def test_rows_are_counted_whatever_their_cells_hold_and_wherever_they_are_cut(ta
 
 
 @given(table=TABLES.filter(len), sizes=SIZES)
-def test_the_first_and_the_last_row_are_found_whatever_their_cells_hold_and_wherever_they_are_cut(table, sizes):
+def test_the_first_and_last_row_are_found_whatever_their_cells_contain(table, sizes):
     table = [[str(number), *row] for number, row in enumerate(table)]
-    blocks = Blocks(list(split(csv_text(table).encode(), sizes)))
+    blocks = MemoryBuffer(list(split(csv_text(table).encode(), sizes)))
     assert blocks.first_row().decode() == csv_text(table[:1])
     assert blocks.last_row().decode() == csv_text(table[-1:])
     page = Page(rows=len(table), text=blocks)
@@ -649,7 +648,7 @@ def test_a_text_read_in_pieces_is_the_text_read_as_a_whole(table, sizes, piece, 
     }
     separators = (", ", ": ") if spaces else (",", ":")
     body = json.dumps({"help": "h", "success": True, "result": result}, ensure_ascii=ascii, separators=separators)
-    with mock.patch.object(responses, "_PIECE", piece), mock.patch.object(text_module, "BLOCK", block):
+    with mock.patch.object(responses, "_PIECE", piece), mock.patch.object(page_buffer, "BLOCK", block):
         reader, whole = responses.StreamingCsvParser(), responses.ResponseParser()
         for chunk in split(body.encode(), sizes):
             reader.feed(chunk)

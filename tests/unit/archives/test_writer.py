@@ -19,7 +19,7 @@ import pytest
 
 from ckanpackager.archives import writer, zip64
 from ckanpackager.archives.writer import create
-from ckanpackager.archives.zip64 import Part, ZipArchive
+from ckanpackager.archives.zip64 import DeflatedBuffer, ZipArchive
 from ckanpackager.config.settings import Archives
 from ckanpackager.errors import PermanentFailure, TemporaryFailure
 from ckanpackager.worker.signals import Stopped
@@ -76,8 +76,8 @@ def test_without_isal_zlib_does_the_same(level, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("level", range(4))
-def test_parts_deflated_elsewhere_follow_each_other_and_what_is_written_between_them(level, tmp_path):
-    """Their texts are alike, so that a part which referred to another would come out wrong."""
+def test_pages_deflated_elsewhere_follow_each_other_and_what_is_written_between(level, tmp_path):
+    """Their texts are alike, so that a page which referred to another would come out wrong."""
     texts = [b"number,name\n", *(b"%d,the same name\n" % number * 3000 for number in range(9)), b"", b"the same name\n"]
     with create(tmp_path / "a.zip", Archives(compression_level=level), NOW) as writing:
         with writing.open("resource.csv") as entry:
@@ -85,16 +85,14 @@ def test_parts_deflated_elsewhere_follow_each_other_and_what_is_written_between_
                 if number % 3 == 0:
                     entry.write(text)
                 else:
-                    part(writing, text).write_to(entry)
-            with writing.open("aside.csv") as aside:
-                part(writing, texts[1]).write_to(aside)
-    assert read(tmp_path / "a.zip") == {"resource.csv": b"".join(texts), "aside.csv": texts[1]}
+                    deflated(writing, text).write_to(entry)
+    assert read(tmp_path / "a.zip") == {"resource.csv": b"".join(texts)}
     unzip(tmp_path / "a.zip")
 
 
-def part(writing: writer.Archive, text: bytes) -> Part:
-    assert writing.part
-    made = writing.part()
+def deflated(writing: writer.Archive, text: bytes) -> DeflatedBuffer:
+    assert writing.deflated_buffer
+    made = writing.deflated_buffer()
     for start in range(0, len(text), 10_000):
         made.write(text[start : start + 10_000])
     made.close()
@@ -102,9 +100,9 @@ def part(writing: writer.Archive, text: bytes) -> Part:
 
 
 @pytest.mark.parametrize("settings", [{"compression_level": 6}, {"zip_command": "/usr/bin/zip {output} {input}"}])
-def test_only_isal_deflates_parts_elsewhere(settings, tmp_path):
+def test_only_isal_deflates_pages_elsewhere(settings, tmp_path):
     with create(tmp_path / "a.zip", Archives(**settings), NOW) as writing:
-        assert writing.part is None
+        assert writing.deflated_buffer is None
         with writing.open("a") as entry:
             entry.write(b"a")
 
@@ -214,11 +212,11 @@ def test_bytearrays_are_taken_and_not_kept(tmp_path):
 # --- entries within entries, and entries that fail
 
 
-def test_an_entry_opened_within_another_follows_it(tmp_path):
+def test_a_deferred_entry_follows_the_open_one(tmp_path):
     with create(tmp_path / "a.zip", Archives(temp_directory=str(tmp_path)), NOW) as writing:
         with writing.open("core") as core:
             core.write(b"1")
-            with writing.open("extension") as extension:
+            with writing.open_deferred("extension") as extension:
                 core.write(b"2")
                 extension.write(b"3" * 600_000)
             core.write(b"4")
@@ -230,6 +228,14 @@ def test_an_entry_opened_within_another_follows_it(tmp_path):
     assert os.listdir(tmp_path) == ["a.zip"]
 
 
+def test_a_second_open_entry_and_a_deferred_one_without_an_open_one_are_refused(tmp_path):
+    with create(tmp_path / "a.zip", Archives(), NOW) as writing:
+        with pytest.raises(RuntimeError, match="use open"), writing.open_deferred("a"):
+            pass
+        with writing.open("a"), pytest.raises(RuntimeError, match="use open_deferred"), writing.open("b"):
+            pass
+
+
 @pytest.mark.parametrize("zip_command", [None, "zip -qj {output} {input}"])
 @pytest.mark.parametrize("failing", ["outer", "inner"])
 def test_an_entry_that_fails_leaves_nothing_and_stops_nothing(failing, zip_command, tmp_path):
@@ -238,7 +244,7 @@ def test_an_entry_that_fails_leaves_nothing_and_stops_nothing(failing, zip_comma
             entry.write(b"1")
         with contextlib.suppress(TemporaryFailure), writing.open("outer") as outer:
             outer.write(os.urandom(1_000_000))
-            with contextlib.suppress(TemporaryFailure), writing.open("inner") as inner:
+            with contextlib.suppress(TemporaryFailure), writing.open_deferred("inner") as inner:
                 inner.write(b"2")
                 if failing == "inner":
                     raise TemporaryFailure("it broke off")

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ckanpackager.ckan import paging
+from ckanpackager.ckan import background, paging
 from ckanpackager.ckan.paging import PageSize, Query
 from ckanpackager.ckan.responses import Page, Result
 from ckanpackager.errors import TemporaryFailure
@@ -266,38 +266,38 @@ def test_a_cursor_that_does_not_move_ends_the_walk():
 # --- page sizes that learn
 
 
-def learn(pages: PageSize, **facts: Any) -> int:
+def adapt(pages: PageSize, **facts: Any) -> int:
     rows = pages.rows
-    pages.learn(**{"asked": rows, "granted": rows, "rows": rows, "size": rows, "seconds": 0.01, **facts})
+    pages.adapt(**{"asked": rows, "granted": rows, "rows": rows, "size": rows, "seconds": 0.01, **facts})
     return pages.rows
 
 
 def test_pages_begin_modestly_and_grow_to_what_was_configured():
     size = PageSize(20_000)
-    assert [size.rows, learn(size), learn(size), learn(size)] == [2000, 8000, 20_000, 20_000]
+    assert [size.rows, adapt(size), adapt(size), adapt(size)] == [2000, 8000, 20_000, 20_000]
 
 
 def test_a_small_page_size_is_never_exceeded():
     size = PageSize(50)
-    assert [size.rows, learn(size), learn(size)] == [50, 50, 50]
+    assert [size.rows, adapt(size), adapt(size)] == [50, 50, 50]
 
 
 def test_wide_rows_are_asked_for_in_small_pages():
     size = PageSize(20_000, 4_000_000)
-    assert learn(size, size=40_000_000) == 200
-    assert learn(size, size=4_000_000_000) == 1
+    assert adapt(size, size=40_000_000) == 200
+    assert adapt(size, size=4_000_000_000) == 1
 
 
 def test_slow_pages_become_smaller():
     size = PageSize(20_000)
-    assert learn(size, seconds=40) == 500
+    assert adapt(size, seconds=40) == 500
 
 
 def test_a_server_that_grants_less_is_believed():
     size = PageSize(20_000)
-    learn(size)
-    assert learn(size, granted=300, rows=300) == 300
-    assert learn(size) == 300
+    adapt(size)
+    assert adapt(size, granted=300, rows=300) == 300
+    assert adapt(size) == 300
 
 
 @given(
@@ -308,7 +308,7 @@ def test_a_server_that_grants_less_is_believed():
 def test_a_page_is_never_empty_nor_beyond_the_limit_whatever_was_learnt(facts):
     size = PageSize(20_000)
     for rows, bytes_, seconds, granted in facts:
-        learn(size, rows=rows, size=max(rows, bytes_), seconds=seconds, granted=granted)
+        adapt(size, rows=rows, size=max(rows, bytes_), seconds=seconds, granted=granted)
         assert 1 <= size.rows <= 20_000
 
 
@@ -325,7 +325,7 @@ def test_the_next_page_is_fetched_while_this_one_is_worked_on():
                 arrived.set()
             yield Page(rows=number)
 
-    coming = paging.prefetch(pages())
+    coming = background.prefetch(pages())
     assert next(coming).rows == 0
     assert arrived.wait(10)  # without being asked for
     assert [page.rows for page in coming] == [1, 2]
@@ -343,7 +343,7 @@ def test_a_failure_in_the_background_comes_where_its_page_would(failing):
         return int(query["n"])
 
     tasks = iter([{"n": number} for number in range(10)])
-    for coming in ((page.rows for page in paging.prefetch(pages())), paging.in_order(work, tasks, 2)):
+    for coming in ((page.rows for page in background.prefetch(pages())), background.ordered_map(work, tasks, 2)):
         got: list[int] = []
         with pytest.raises(TemporaryFailure, match="broken"):
             for one in coming:
@@ -358,7 +358,7 @@ def threads() -> list[threading.Thread]:
 def test_a_walk_that_is_left_early_leaves_no_thread_behind():
     before = set(threading.enumerate())
     table = Table(list(range(1, 1001)))
-    for pages in (paging.prefetch(by_keyset(table, 1000)), by_ranges(table, 1000)):
+    for pages in (background.prefetch(by_keyset(table, 1000)), by_ranges(table, 1000)):
         next(pages)
         next(pages)
         pages.close()  # type: ignore[attr-defined]
@@ -368,7 +368,7 @@ def test_a_walk_that_is_left_early_leaves_no_thread_behind():
 
 
 def test_threads_do_not_keep_a_process_alive():
-    with paging.ThreadPool(2):
+    with background.ThreadPool(2):
         assert all(thread.daemon for thread in threads())
         assert threads()
 

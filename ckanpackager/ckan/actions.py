@@ -1,0 +1,45 @@
+"""CKAN's actions besides `datastore_search`."""
+
+from typing import Any
+from urllib.parse import urljoin
+
+import msgspec
+
+from ckanpackager.ckan.responses import error_message
+from ckanpackager.errors import PermanentFailure, TemporaryFailure
+from ckanpackager.http_client import Client
+
+
+def show(client: Client, api_url: str, action: str, id: str) -> dict[str, Any]:
+    """The result of a `..._show` action of the site that `api_url` is an action of.
+
+    Raises PermanentFailure and TemporaryFailure.
+    """
+    url = urljoin(api_url, action)
+
+    def once(tried: int) -> dict[str, Any]:
+        body: list[bytes] = []
+        client.post(url, msgspec.json.encode({"id": id}), body.append, explain=error_message)
+        try:
+            answer = msgspec.json.decode(b"".join(body), type=dict[str, Any])
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise TemporaryFailure(f"{url} does not answer as CKAN's API does") from None
+        if not answer.get("success") or not isinstance(answer.get("result"), dict):
+            raise PermanentFailure(f"{url} refused: {error_message(b''.join(body))}")
+        result: dict[str, Any] = answer["result"]
+        return result
+
+    return client.repeat(once)
+
+
+def status(client: Client, site: str) -> str:
+    """Ask a site for its `status_show`; a sentence about it.  Raises TemporaryFailure, PermanentFailure."""
+    body: list[bytes] = []
+    client.post(f"{site}/api/3/action/status_show", b"{}", body.append, explain=error_message)
+    try:
+        answer = msgspec.json.decode(b"".join(body))
+        version, extensions = answer["result"]["ckan_version"], list(answer["result"]["extensions"])
+    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
+        raise TemporaryFailure(f"{site} does not answer as CKAN does; is this the address of the site?") from None
+    datastore = "with" if "datastore" in extensions else "WITHOUT"
+    return f"{site}: CKAN {version}, {datastore} the datastore"
