@@ -327,9 +327,9 @@ class NamedPackages(Struct, frozen=True, kw_only=True):
     named_packages: Annotated[
         dict[str, dict[str, Any]],
         Meta(
-            description="By name (small letters, digits, hyphens): task and its parameters, without email; refresh, how "
-            "often to look (a line of cron, or a time span); only_if_changed (true unless set to false); changed_field, "
-            "a field whose highest value tells whether rows have changed. As in: {gbif-specimens: {task: "
+            description="By name (small letters, digits, hyphens): task and its parameters, without email; refresh, "
+            "how often to look (a line of cron, or a time span); only_if_changed (true unless set to false); "
+            "changed_field, whose highest value tells whether rows have changed. As in: {gbif-specimens: {task: "
             "package_dwc_archive, api_url: 'https://data.example.org/api/3/action/datastore_search', resource_id: "
             "specimens, refresh: '0 3 * * *', changed_field: Modified}}"
         ),

@@ -1,7 +1,7 @@
 """Whether the source of a named package has changed: a fingerprint of what CKAN tells of it, and of the request.
 
-What counts: the timestamps of resource and dataset, the number of rows and the highest `_id`; with a `changed_field`, in
-place of all that, the highest value of that field and the number of rows.  A file counts by what its server says of it.
+What counts: the timestamps of resource and dataset, the number of rows and the highest `_id`; with a `changed_field`,
+in place of all that, its highest value and the number of rows.  A file counts by what its server says of it.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from ckanpackager.errors import PermanentFailure
 from ckanpackager.jobs.request import PackageDataset, PackageUrl, Request
 
 Act = Callable[[str, dict[str, Any]], dict[str, Any]]
-"""Asks CKAN for an action, by its name and parameters; gives its result, raises PermanentFailure or TemporaryFailure."""
+"""Asks CKAN for an action, by name and parameters; gives its result, raises PermanentFailure or TemporaryFailure."""
 
 _TIMES = ("last_modified", "metadata_modified", "created", "revision_id", "hash", "url", "size")
 _QUERY = ("filters", "q", "plain", "language")  # which rows there are; what is made of them is the request's

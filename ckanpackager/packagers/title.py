@@ -1,6 +1,6 @@
 """The title of what is packaged, for the name of the archive's file."""
 
-from ckanpackager import ckan
+from ckanpackager.ckan import actions
 from ckanpackager.errors import PermanentFailure, TemporaryFailure
 from ckanpackager.http_client import Client
 from ckanpackager.jobs.request import DatastoreRequest, Request
@@ -11,6 +11,6 @@ def title_of(request: Request, client: Client) -> str:
     if not isinstance(request, DatastoreRequest):
         return ""
     try:
-        return str(ckan.show(client, request.api_url, "resource_show", request.resource_id).get("name") or "")
+        return str(actions.show(client, request.api_url, "resource_show", request.resource_id).get("name") or "")
     except (PermanentFailure, TemporaryFailure):
         return ""

@@ -427,14 +427,17 @@ def test_a_worker_that_is_told_to_stop_ends_its_command(tmp_path, scratch):
 
 def test_the_scratch_directory_is_nobody_elses(tmp_path, scratch):
     seen: list[tuple[str, str]] = []
+    (tmp_path / ".key-x.part").mkdir()
     with create(
-        tmp_path / ".key.zip.part", Archives(zip_command="zip -qj {output} {input}", temp_directory=scratch), NOW
+        tmp_path / ".key-x.part" / "archive.zip",
+        Archives(zip_command="zip -qj {output} {input}", temp_directory=scratch),
+        NOW,
     ) as writing:
         with writing.open("a"):
             pass
         (directory,) = Path(scratch).iterdir()
         seen.append((directory.name, stat.filemode(directory.stat().st_mode)))
-    assert seen[0][0].startswith("ckanpackager-key.zip.part-")
+    assert seen[0][0].startswith("ckanpackager-key-x.part-")
     assert seen[0][1] == "drwx------"
     assert tempfile.gettempdir() != scratch
 

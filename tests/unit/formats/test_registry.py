@@ -10,7 +10,7 @@ import pytest
 
 from ckanpackager.errors import BadRequest
 from ckanpackager.formats.registry import FORMATS, without_suffix
-from ckanpackager.jobs.request import request_from
+from ckanpackager.jobs.parameters import request_from
 
 
 @pytest.mark.parametrize("format", FORMATS.values(), ids=FORMATS)
