@@ -1,6 +1,7 @@
 """Files that survive a crash of the machine: what was written, or renamed, is on disk when a call returns."""
 
 import os
+import stat
 from pathlib import Path
 
 from ckanpackager.errors import TemporaryFailure
@@ -23,6 +24,12 @@ def rename(source: Path, target: Path) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def is_shared(directory: Path) -> bool:
+    """Whether two users of one group write in a directory: it is setgid and group-writable.  Raises OSError."""
+    shared = stat.S_ISGID | stat.S_IWGRP
+    return directory.stat().st_mode & shared == shared
 
 
 def failure(what: str, directory: Path, error: OSError) -> TemporaryFailure:

@@ -1,9 +1,10 @@
-"""What can go wrong, by what it means to the caller; every message is one line fit for a user."""
+"""What can go wrong, by what it means to the caller; every message is one line that a user can read."""
 
+import re
+from collections.abc import Collection
 
-def one_line(text: str, longest: int | None = None) -> str:
-    """A text on one line, fit for a message and for a job's file: half a character is written as its code."""
-    return " ".join(text.encode("utf-8", "backslashreplace").decode().split())[:longest]
+_BREAKS = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029]+")  # ends lines, or controls terminals
+MESSAGE_LENGTH = 500  # characters of another program's words
 
 
 class CkanpackagerError(Exception):
@@ -11,7 +12,7 @@ class CkanpackagerError(Exception):
 
 
 class ConfigError(CkanpackagerError):
-    """The configuration cannot be used; the message may hold several lines, one a fault."""
+    """The configuration cannot be used; the message may hold several lines, one for each fault."""
 
 
 class BadRequest(CkanpackagerError):
@@ -23,7 +24,7 @@ class NotAuthorized(CkanpackagerError):
 
 
 class TooMany(CkanpackagerError):
-    """Somebody has asked for as much as one may ask for at once."""
+    """The caller has reached a limit on what it may request at once."""
 
 
 class TemporaryFailure(CkanpackagerError):
@@ -38,4 +39,17 @@ class TemporaryFailure(CkanpackagerError):
 
 
 class PermanentFailure(CkanpackagerError):
-    """It failed and will fail again: trying later makes no sense."""
+    """It failed and will fail again: a retry makes no sense."""
+
+
+def one_line(text: object, most: int | None = None) -> str:
+    """The text on one line, cut to `most` characters: no line breaks, control characters or halves of characters."""
+    whole = str(text).encode("utf-8", "backslashreplace").decode()
+    return _BREAKS.sub(" ", whole).strip()[:most]
+
+
+def did_you_mean(name: str, known: Collection[str], cutoff: float = 0.6) -> str:
+    """The known name that is closest to a mistyped one, or an empty text if none is close."""
+    from difflib import get_close_matches  # rarely needed, and the receiver must start fast
+
+    return next(iter(get_close_matches(name.lower(), known, 1, cutoff)), "")

@@ -1,6 +1,6 @@
-"""HTTP with care: time-outs, redirects within the allowed hosts, and errors in words that say what to do.
+"""HTTP with time-outs, redirects within the allowed hosts, and errors that say what to do.
 
-A `Client` may be used by several threads at once.
+Several threads may use one `Client` at once.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ _BROKEN = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 
 
 class Refused(PermanentFailure):
-    """The site will not do it: an answer with this HTTP `status`."""
+    """The site refused the request with this HTTP `status`."""
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
@@ -40,11 +40,11 @@ class Refused(PermanentFailure):
 
 
 class Client:
-    """Speaks to one site.
+    """Sends requests to one site.
 
-    `key` goes into the Authorization header, bare, as CKAN wants it, and never to another host than that of `site`
-    (a URL; else the one that is asked for); without one, a URL's
-    own user and password do.  `timeout` is in seconds; `wait` takes the seconds to wait before a request is repeated.
+    `key` goes bare into the Authorization header, as CKAN expects it, and only to the host of `site` (a URL; by
+    default the requested one).  Without a key, the user and password of a URL go there.  `timeout` is in seconds;
+    `wait` takes the seconds to wait before a request is repeated.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Client:
         self._session.close()
 
     def repeat(self, work: Callable[[int], T]) -> T:
-        """Do what may fail for a while, up to TRIES times; `work` is told how often it was tried before.
+        """Run `work` up to TRIES times until it succeeds; it gets the number of failed tries.
 
         Raises what the last try raised: TemporaryFailure or PermanentFailure.
         """
@@ -86,9 +86,9 @@ class Client:
     def post(
         self, url: str, content: bytes, take: Callable[[bytes], object], *, explain: Callable[[bytes], str]
     ) -> None:
-        """POST JSON once, and give the answer's body to `take`, piece by piece.
+        """POST JSON once, and pass the body of the response to `take`, piece by piece.
 
-        The whole answer must be there within the time-out.  `explain` finds the site's own message in the body of a
+        The whole response must arrive within the time-out.  `explain` finds the site's own message in the body of a
         refusal.  Raises TemporaryFailure where another try may help, PermanentFailure where not.
         """
         deadline = time.monotonic() + self._timeout
@@ -116,13 +116,13 @@ class Client:
                 raise
             return response
 
-        # A .gz file that the server announces as gzip-encoded, too, is meant to stay one (a habit of Apache's).
+        # Apache announces a .gz file as gzip-encoded, too; it must stay as it is.
         packed = urlsplit(url).path.lower().endswith((".gz", ".tgz"))
         with self.repeat(start) as response:
             yield response.headers, _chunks(response, decode=not packed)
 
     def _open(self, method: str, url: str, **options: Any) -> requests.Response:
-        """Send a request; redirects are followed with the same method, since a POST made a GET would ask nothing."""
+        """Send a request; redirects are followed with the same method, since a GET would lose the body of a POST."""
         target = url
         for _ in range(6):
             try:
@@ -134,7 +134,7 @@ class Client:
                     return response
                 response.close()
                 target = urljoin(target, _text(location))
-            except ValueError as error:  # its words would name the whole URL
+            except ValueError as error:  # its message would contain the whole URL
                 raise PermanentFailure(f"{_name(url)}: no usable URL, or redirected to one") from error
         raise PermanentFailure(f"{_name(url)}: redirected too often")
 
@@ -144,7 +144,7 @@ class Client:
                 request.headers["Authorization"] = key
             elif any(own := get_auth_from_url(url)):
                 HTTPBasicAuth(*own)(request)
-            return request  # being there at all, this also keeps a .netrc from putting its own password in
+            return request  # without this function, requests would use the password of a .netrc file
 
         try:
             return self._session.request(
@@ -204,7 +204,7 @@ def _retry_after(value: str | None) -> float | None:
 
 
 def _text(header: str) -> str:
-    """A header that holds UTF-8, as it should not, but as browsers take it."""
+    """A header that holds UTF-8, which browsers accept although it is not allowed."""
     try:
         return header.encode("latin-1").decode()
     except UnicodeError:
@@ -218,7 +218,7 @@ def _name(url: str) -> str:
 
 
 def _words(error: Exception) -> str:
-    """The innermost reason, without the wrappings of the libraries."""
+    """The innermost reason, without what the libraries wrap around it."""
     cause: BaseException = error
     while inner := getattr(cause, "reason", None) or (cause.args and cause.args[-1]) or None:
         if not isinstance(inner, BaseException):

@@ -1,15 +1,15 @@
-"""The statistics: who asked for what, and what went wrong, in any database that SQLAlchemy speaks to.
+"""The statistics database: who requested what and what failed, in any database that SQLAlchemy supports.
 
 The tables are those of the original ckanpackager: its database can be named, and what it lacks is added to it.
-Totals are counted from the rows when somebody asks, so that two workers at once cannot lose an increment.
+Totals are counted from the rows at each query, so that two workers at once cannot lose an increment.
 """
 
 import hmac
 import os
 import sqlite3
-import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -37,10 +37,17 @@ from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError,
 from sqlalchemy.schema import CreateColumn, CreateIndex, CreateTable
 
 from ckanpackager.config.settings import Statistics
-from ckanpackager.errors import CkanpackagerError, ConfigError, PermanentFailure, TemporaryFailure
+from ckanpackager.durable_files import is_shared
+from ckanpackager.errors import (
+    MESSAGE_LENGTH,
+    CkanpackagerError,
+    ConfigError,
+    PermanentFailure,
+    TemporaryFailure,
+    one_line,
+)
 
 BUSY = 30  # seconds that SQLite waits for other writers; `?timeout=` in the URL overrides it
-_SHARED = stat.S_ISGID | stat.S_IWGRP
 _MOST = 2**63 - 1  # what databases take as a number
 _WORDS = String().with_variant(Text(), "mysql", "mariadb")  # where VARCHAR needs a length
 _TABLES = MetaData()
@@ -79,7 +86,7 @@ def open_statistics(settings: Statistics) -> "StatisticsDatabase":
             _prepare(engine)
     except TypeError as error:  # what some drivers make of a parameter in the URL that they do not know
         engine.dispose()
-        raise ConfigError(f"stats_db: {_one_line(error)}") from error
+        raise ConfigError(f"stats_db: {one_line(error, MESSAGE_LENGTH)}") from error
     except BaseException:
         engine.dispose()
         raise
@@ -113,7 +120,7 @@ class StatisticsDatabase:
         self._record(_REQUESTS, email, now, {"job": job, "resource_id": _storable(resource_id), "count": count})
 
     def record_error(self, *, job: str, resource_id: str, email: str, message: str, now: float) -> None:
-        """Count a request that was given up; a job only once, however often this is called."""
+        """Count a request that failed; a job only once, however often this is called."""
         own = {"job": job, "resource_id": _storable(resource_id), "message": _storable(message)}
         self._record(_ERRORS, email, now, own)
 
@@ -145,12 +152,6 @@ class StatisticsDatabase:
     ) -> list[dict[str, Any]]:
         """Errors, newest first: `email`, `domain`, `resource_id`, `timestamp` (seconds since 1970), `message`."""
         return self._rows(_ERRORS.c["message"], (offset, limit), resource_id, email)
-
-    def recent_errors(self, since: float) -> int:
-        """The number of errors in the second `since` (since 1970) and later."""
-        query = select(func.count()).select_from(_ERRORS).where(_ERRORS.c.timestamp >= int(since))
-        with self._reading() as connection:
-            return connection.execute(query).scalar_one()
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
@@ -211,7 +212,7 @@ def _engine(stats_db: str) -> Engine:
         waiting = {"timeout": BUSY} if _is_sqlite(url) and "timeout" not in url.query else {}
         engine = create_engine(url, pool_pre_ping=True, connect_args=waiting)
     except (ArgumentError, ImportError) as error:
-        raise ConfigError(f"stats_db: {_one_line(error)}") from None
+        raise ConfigError(f"stats_db: {one_line(error, MESSAGE_LENGTH)}") from None
     except (TypeError, ValueError):  # their text could quote from the password
         raise ConfigError("stats_db: expected an SQLAlchemy URL, as in sqlite:////srv/ckanpackager/stats.db") from None
     if _is_sqlite(url):
@@ -221,12 +222,12 @@ def _engine(stats_db: str) -> Engine:
 
 
 def _make_shared(file: str) -> None:
-    """Make the file, if its directory is setgid and group-writable, one that the group may write, whatever the umask.
+    """In a shared directory, make the file one that the group may write, whatever the umask.
 
-    Receiver and worker are two users then; SQLite gives the files beside it the same mode.
+    SQLite gives the files beside it the same mode.
     """
-    with suppress(OSError):  # it is there already, or cannot be made: SQLite has the words for that
-        if os.stat(os.path.dirname(file) or ".").st_mode & _SHARED == _SHARED:
+    with suppress(OSError):  # it exists already, or cannot be made, which SQLite reports
+        if is_shared(Path(file).parent):
             descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o660)
             os.fchmod(descriptor, 0o660)
             os.close(descriptor)
@@ -237,13 +238,13 @@ def _is_sqlite(url: URL) -> bool:
 
 
 def _write_ahead(connection: Any, _record: Any) -> None:
-    """Let readers and the writer not wait for each other."""
-    with suppress(sqlite3.OperationalError):  # read-only, or locked by another who sets it, which lasts
+    """Readers and the writer then do not wait for each other."""
+    with suppress(sqlite3.OperationalError):  # read-only, or locked by another process that sets it, once for all
         connection.execute("PRAGMA journal_mode = WAL").close()
 
 
 def _prepare(engine: Engine) -> None:
-    """Add what the database lacks.  If that fails because another process has just done it, all is well."""
+    """Add what the database lacks; another process may have just done the same."""
     for lack in _lacks(engine):
         try:
             with engine.begin() as connection:
@@ -274,7 +275,7 @@ def _lacks(engine: Engine) -> list[str]:
 
 @contextmanager
 def _explained(engine: Engine) -> Iterator[None]:
-    """Errors of the database in our own classes, naming it, without its password."""
+    """Raise the errors of the database as our own, which name the database without its password."""
     try:
         yield
     except SQLAlchemyError as error:
@@ -283,13 +284,9 @@ def _explained(engine: Engine) -> Iterator[None]:
 
 def _failure(url: URL, error: SQLAlchemyError) -> CkanpackagerError:
     cause = getattr(error, "orig", None) or error
-    words = f"statistics database {url.render_as_string(hide_password=True)}: {_one_line(cause)}"
+    words = f"statistics database {url.render_as_string(hide_password=True)}: {one_line(cause, MESSAGE_LENGTH)}"
     if isinstance(error, DataError):
         return PermanentFailure(words)
     if "locked" in str(cause):
-        return TemporaryFailure(f"{words}; another process holds it for long: try again, or find out which")
+        return TemporaryFailure(f"{words}; another process holds it for too long: retry, or find out which one")
     return TemporaryFailure(f"{words}; is it there, may this user write to it and its directory, has the disk room?")
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:500]

@@ -1,32 +1,206 @@
-"""How the house stands: what waits and since when, who works on what, what has failed."""
+"""How one job and the whole service stand: the one source for job page, command line, HTTP and mail."""
 
-from msgspec import Struct
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
 
+from msgspec import UNSET, Struct, UnsetType
+
+from ckanpackager.config.settings import Settings
+from ckanpackager.jobs.job import Archive, Attempt, Job
 from ckanpackager.jobs.request import QUEUES
-from ckanpackager.spool import worker_slots
 from ckanpackager.spool.queue import Spool
+from ckanpackager.spool.worker_slots import Worker
 
 DAY = 86400
+FOLDERS = (*QUEUES, "claimed", "failed", "done")
+
+MESSAGES = {
+    "waiting": "You need not do anything: the link will come by e-mail.",
+    "running": "You need not do anything: the link will come by e-mail.",
+    "delayed": "Something did not work yet and will be retried. The link will come by e-mail.",
+    "done": "The link was also sent to you by e-mail.",
+    "expired": "Archives are kept for a limited time. Please request the data again.",
+    "failed": "Please ask the administrators of the site.",
+    "cancelled": "Please ask the administrators of the site.",
+    "unknown": "There is no such request, or it is so old that it is no longer known here.",
+}
+"""What a requester reads about each state; `delayed` is `waiting` after a failed attempt."""
 
 
-class Overview(Struct, frozen=True):
-    """Numbers of jobs by folder; the oldest waiting one's age in seconds; jobs given up in the last 24 hours."""
+class JobStatus(Struct, frozen=True, kw_only=True):
+    """What a requester may know of a job, which is not whose job it is.
 
-    jobs: dict[str, int]
-    oldest: float | None
-    failed_lately: int
-    workers: list[worker_slots.Worker]
+    What does not apply to its state is unset, and absent in JSON.  Times are seconds since 1970, sizes are bytes.
+    """
+
+    state: str
+    message: str
+    job: str | UnsetType = UNSET
+    resource_id: str | UnsetType = UNSET
+    host: str | UnsetType = UNSET
+    requested: float | UnsetType = UNSET
+    position: int | UnsetType = UNSET  # jobs ahead in its queue
+    next_attempt: float | UnsetType = UNSET
+    rows: int | UnsetType | None = UNSET
+    expected: int | UnsetType | None = UNSET
+    size: int | UnsetType = UNSET
+    notes: list[str] | UnsetType = UNSET
+    expires: float | UnsetType = UNSET
+    download_url: str | UnsetType = UNSET
 
 
-def overview(spool: Spool, now: float) -> Overview:
+UNKNOWN = JobStatus(state="unknown", message=MESSAGES["unknown"])
+
+
+class Event(Struct, frozen=True):
+    """Something that happened to a job, with its time."""
+
+    at: float
+    words: str
+
+
+class JobReport(JobStatus, frozen=True, kw_only=True):
+    """What an administrator may also know of a job; `folder` is the one of the spool, `since` when its worker began."""
+
+    task: str | UnsetType = UNSET
+    email: str | UnsetType = UNSET
+    folder: str | UnsetType = UNSET
+    since: float | UnsetType = UNSET
+    failure: str | UnsetType = UNSET
+    history: list[Event] = []
+
+
+class ServiceStatus(Struct, frozen=True, kw_only=True):
+    """Numbers of jobs by folder, the age of the oldest waiting job in seconds, recent failures, and the workers.
+
+    Only `worker_count` and `queue_length` come from every receiver, the original's included.
+    """
+
+    worker_count: int
+    queue_length: int
+    processed_requests: int | UnsetType = UNSET
+    queues: dict[str, int] = {}
+    oldest_waiting: float | None = None
+    failed_last_24_hours: int = 0
+    workers: list[Worker] = []
+
+
+def service_status(spool: Spool, now: float) -> ServiceStatus:
     """Look at the spool.  Raises TemporaryFailure."""
     arrivals = [arrival for queue in QUEUES if (arrival := spool.oldest(queue)) is not None]
-    return Overview(
-        jobs={folder: spool.length(folder) for folder in (*QUEUES, "claimed", "failed", "done")},
-        oldest=max(0.0, now - min(arrivals)) if arrivals else None,
-        failed_lately=spool.changed_since("failed", now - DAY),
-        workers=spool.active_workers(),
+    queues = {folder: spool.length(folder) for folder in FOLDERS}
+    workers = spool.active_workers()
+    return ServiceStatus(
+        worker_count=len(workers),
+        queue_length=sum(queues[folder] for folder in (*QUEUES, "claimed")),
+        queues=queues,
+        oldest_waiting=max(0.0, now - min(arrivals)) if arrivals else None,
+        failed_last_24_hours=spool.changed_since("failed", now - DAY),
+        workers=workers,
     )
+
+
+def job_status(folder: str, job: Job, settings: Settings, spool: Spool, now: float) -> JobStatus:
+    """How a job stands that was found in a folder of the spool.  Raises TemporaryFailure."""
+    report = job_report(folder, job, settings, spool, now)
+    return JobStatus(**{name: getattr(report, name) for name in JobStatus.__struct_fields__})
+
+
+def job_report(folder: str, job: Job, settings: Settings, spool: Spool, now: float) -> JobReport:
+    """The same, and what only administrators may know.  Raises TemporaryFailure."""
+    state = _state(folder, job, settings, now)
+    known: dict[str, Any] = {"message": job.failure or MESSAGES[state], "failure": job.failure or UNSET}
+    if folder in QUEUES and job.attempts and (due := spool.not_before(job)) > now:
+        known |= {"next_attempt": due}
+        if state == "waiting":
+            known |= {"message": MESSAGES["delayed"]}
+    elif state == "waiting":
+        known |= {"position": spool.jobs_ahead(job.id, job.queue)}
+    if state == "running":
+        for worker in spool.active_workers():
+            if worker.job == job.id:
+                known |= {"rows": worker.rows, "expected": worker.expected, "since": worker.since}
+    if job.archive and state not in ("failed", "cancelled"):
+        known |= {"rows": job.archive.rows, "size": job.archive.size, "notes": list(job.archive.notes)}
+        known |= {"expires": expiry(job.archive, settings)}
+        if state != "expired" and (url := settings.mail.archive_url(job.archive.name)):
+            known |= {"download_url": url}
+    return JobReport(
+        **known,
+        state=state,
+        job=job.id,
+        resource_id=job.request.resource_id,
+        host=job.request.host,
+        requested=job.created,
+        task=job.request.task,
+        email=job.request.email,
+        folder=folder,
+        history=list(_history(job)),
+    )
+
+
+def _state(folder: str, job: Job, settings: Settings, now: float) -> str:
+    if job.cancelled:
+        return "cancelled"
+    if folder == "failed" or job.failure is not None:
+        return "failed"
+    if job.archive and expiry(job.archive, settings) <= now:
+        return "expired"
+    if folder in QUEUES:
+        return "waiting"
+    return "running" if folder == "claimed" else "done"
+
+
+def _history(job: Job) -> Iterator[Event]:
+    yield from map(_attempt_event, job.attempts)
+    if job.archive:
+        rows = "" if job.archive.rows is None else f"{job.archive.rows:,} rows, "
+        yield Event(job.archive.published, f"archive {job.archive.name} ({rows}{human_size(job.archive.size)})")
+    for at, words in (
+        (job.link_mailed_at, "link mailed"),
+        (job.request_counted_at, "counted as a request"),
+        (job.failure_mailed_at, "requester told that it failed"),
+        (job.error_counted_at, "counted as an error"),
+        (job.finished_at, "finished"),
+    ):
+        if at is not None:
+            yield Event(at, words)
+
+
+def _attempt_event(attempt: Attempt) -> Event:
+    words = "worked" if attempt.ended else "began"
+    if attempt.error:
+        failed = "failed" if attempt.outcome == "failed" else "failed for now"
+        words = f"{attempt.step or attempt.outcome} {failed}: {attempt.error}"
+    return Event(attempt.started, f"{attempt.worker}: {words}")
+
+
+def expiry(archive: Archive, settings: Settings) -> float:
+    """When an archive may be removed, in seconds since 1970."""
+    return archive.published + settings.archives.keep_archives * DAY
+
+
+def human_size(size: float) -> str:
+    """A number of bytes in decimal units, as download pages write it."""
+    if size < 1000:
+        return f"{size:.0f} byte{'' if size == 1 else 's'}"
+    for unit in ("kB", "MB", "GB"):
+        size /= 1000
+        if round(size, 1) < 1000:
+            return f"{size:.1f} {unit}"
+    return f"{size / 1000:,.1f} TB"
+
+
+def human_time(moment: float) -> str:
+    """A moment for readers anywhere."""
+    return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def local_time(moment: float) -> str:
+    """A moment for the administrator of this machine, in its time zone."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(moment))
 
 
 def duration(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""clear-cache, clean, check: keeping context."""
+"""clear-cache, clean, check: maintenance commands."""
 
 import sys
 import time
@@ -14,7 +14,7 @@ from ckanpackager.cli.context import CliContext
 @click.command("clear-cache")
 @remote.options
 def clear_cache(context: CliContext, /, given: remote.Options) -> None:
-    """Remove all archives (also: cc); links that were mailed end with them.
+    """Remove all archives (also: cc); the links to them stop working.
 
     \b
     ckanpackager clear-cache
@@ -32,9 +32,9 @@ def clean(context: CliContext) -> None:
     \b
     17 3 * * *  ckanpackager -q clean
     """
-    from ckanpackager.maintenance import clean as housekeeping
+    from ckanpackager.maintenance.clean import clean as clean_all
 
-    removed = housekeeping.clean(context.spool, _store(context), context.settings, time.time())
+    removed = clean_all(context.spool, _store(context), context.settings, time.time())
     if not context.quiet:
         click.echo(", ".join(f"{number} {kind}" for kind, number in removed.items()) + " removed")
 
@@ -43,7 +43,7 @@ def clean(context: CliContext) -> None:
 @click.option("--ckan", metavar="URL", help="Also ask this CKAN, or datastore_search URL.")
 @click.pass_obj
 def check(context: CliContext, ckan: str | None) -> None:
-    """Try out everything that the configuration names, and say what is wrong.
+    """Try everything that the configuration names, and report what is wrong.
 
     \b
     ckanpackager check --ckan https://data.example.org

@@ -1,4 +1,4 @@
-"""What the commands share: the options before the command, the configuration and the spool, read when asked for."""
+"""What the commands share: the options before the command, the configuration and the spool."""
 
 import logging
 import os
@@ -15,7 +15,7 @@ from ckanpackager.spool.queue import Spool
 
 @dataclass
 class CliContext:
-    """What the commands share: where the configuration is, and what it says once somebody asks."""
+    """What the commands share: the configuration and the spool, read when a command needs them."""
 
     file: Path | None
     quiet: bool
@@ -24,10 +24,10 @@ class CliContext:
     @cached_property
     def settings(self) -> Settings:
         settings = load_settings(find_configuration(self.file, os.environ, Path.cwd()), os.environ)
-        if settings.receiver.debug:
+        if settings.logging.debug:
             logging.getLogger().setLevel(logging.DEBUG)
-        if settings.spool.log:
-            logs.also_to(settings.spool.log)
+        if settings.logging.log:
+            logs.add_target(settings.logging.log)
         return settings
 
     @cached_property

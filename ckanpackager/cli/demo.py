@@ -1,4 +1,4 @@
-"""demo: the whole walk on this machine, without any configuration."""
+"""demo: everything from request to mail on this machine, without any configuration."""
 
 import os
 import shlex
@@ -15,7 +15,7 @@ import click
 from ckanpackager.errors import PermanentFailure
 
 CONFIGURATION = """\
-# WrittenTable by `ckanpackager demo`.
+# Written by `ckanpackager demo`.
 download_url: http://localhost:8000
 spool_directory: spool
 store_directory: store
@@ -31,7 +31,7 @@ mail_directory: mail
     "--directory", type=click.Path(path_type=Path), help="Keep everything there, instead of removing it at the end."
 )
 def demo(rows: int, directory: Path | None) -> None:
-    """Show the whole walk: request, archive, mail, statistics; needs no configuration.
+    """Show everything from request to archive, mail and statistics; needs no configuration.
 
     \b
     ckanpackager demo --directory /tmp/ckanpackager-demo
@@ -41,13 +41,13 @@ def demo(rows: int, directory: Path | None) -> None:
             directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise PermanentFailure(f"{directory}: {error.strerror}; name a directory with --directory") from error
-        walk(directory.absolute(), rows)
+        run_demo(directory.absolute(), rows)
         return
     with tempfile.TemporaryDirectory(prefix="ckanpackager-demo-") as temporary:
-        walk(Path(temporary), rows)
+        run_demo(Path(temporary), rows)
 
 
-def walk(directory: Path, rows: int) -> None:
+def run_demo(directory: Path, rows: int) -> None:
     """Package the bundled sample from a small CKAN on this machine.  Raises PermanentFailure if a command fails."""
     from ckanpackager.demo import sample
     from ckanpackager.demo.ckan_api import CkanApi, Resource
@@ -57,10 +57,10 @@ def walk(directory: Path, rows: int) -> None:
     click.secho(f"A CKAN with {rows:,} made-up specimens", bold=True)
     with CkanApi({"specimens": Resource(sample.FIELDS, list(sample.rows(rows)))}) as api:
         click.echo(f"answers on {api.api_url}")
-        _title("Somebody asks for the specimens from Kenya and from Japan ...")
+        _title("A user requests the specimens from Kenya and from Japan ...")
         words = [f"api_url:{api.api_url}", "resource_id:specimens", "email:someone@example.org"]
         job = _run(config, "queue", "-D", "package_datastore", *words, 'filters:{"Country": ["Kenya", "Japan"]}')
-        _title("... and somebody else for all of them.")
+        _title("... and another user requests all of them.")
         words[-1] = "email:else@example.org"
         _run(config, "queue", "-D", "package_datastore", *words)
         _run(config, "status")
@@ -79,7 +79,7 @@ def walk(directory: Path, rows: int) -> None:
 
 
 def _run(config: Path, *words: str) -> str:
-    """Run a command as one would at a shell; what it printed."""
+    """Run a command as a user would at a shell; its output."""
     click.secho(f"$ ckanpackager {shlex.join(words)}", fg="cyan")
     command = [sys.executable, "-m", "ckanpackager", "--config", str(config), *words]
     environ = {name: value for name, value in os.environ.items() if not name.startswith("CKANPACKAGER_")}

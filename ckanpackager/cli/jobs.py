@@ -1,4 +1,4 @@
-"""queue, retry, cancel: what an administrator does with jobs."""
+"""queue, retry, cancel: commands for single jobs."""
 
 import sys
 import time
@@ -31,9 +31,9 @@ def queue(context: CliContext, /, given: remote.Options, task: str, words: tuple
         resource_id:28 email:someone@example.org 'filters:{"Country": "Peru"}'
     """
     named = parameters_from_words(words)
-    given = remote.Options(secret=named.pop("secret", None)).over(given)
+    given = remote.Options(secret=named.pop("secret", None)).merged_with(given)
     parameters = {**of_task(task, remote.read_defaults(given)), **named}
-    parameters.pop("secret", None)  # for a receiver; whoever may write into the spool needs none
+    parameters.pop("secret", None)  # for a receiver; a user who may write into the spool needs none
     if given.host and task in TASKS:
         answer = remote.call(given, f"/{task}", parameters)
         id = str(answer.get("job") or answer.get("message") or answer.get("msg"))
@@ -112,7 +112,7 @@ def follow(context: CliContext, id: str) -> int:
             missed = 0
             progress.waiting(context.spool, *found)
         elif (missed := missed + 1) > 3:  # one may be missed on its way from folder to folder
-            raise TemporaryFailure(f"{id}: somebody removed it")
+            raise TemporaryFailure(f"{id}: the job file was removed")
         time.sleep(0.5)
     progress.close()
     folder, job = found

@@ -1,4 +1,4 @@
-"""The command line: a command reads the configuration, calls one function of the context, and prints.
+"""The command line: a command reads the configuration, calls the part of the program that does the work, and prints.
 
 Exit codes: 0 done, 1 a job or an operation failed, 2 usage or configuration.
 """
@@ -26,7 +26,7 @@ from ckanpackager.errors import BadRequest, CkanpackagerError, ConfigError
     type=click.Path(path_type=Path),
     help="Configuration file. Else $CKANPACKAGER_CONFIG, ./ckanpackager.yaml, /etc/ckanpackager/ckanpackager.yaml.",
 )
-@click.option("-v", "--verbose", is_flag=True, help="Say what happens, on standard error.")
+@click.option("-v", "--verbose", is_flag=True, help="Log what happens, on standard error.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
 @remote.bare_options
 @click.pass_context
@@ -35,13 +35,13 @@ def cli(context: click.Context, /, file: Path | None, verbose: bool, quiet: bool
     level = logging.INFO if verbose else logging.CRITICAL if quiet else logging.WARNING
     logging.basicConfig(stream=sys.stderr, level=level, format=logs.FORMAT, force=True)
     for library in ("urllib3", "requests"):
-        logging.getLogger(library).setLevel(logging.CRITICAL)  # what matters of theirs is in our own words
+        logging.getLogger(library).setLevel(logging.CRITICAL)  # our own messages say what matters
     context.obj = CliContext(file, quiet, remote.Options(**given))
 
 
 def main() -> None:
-    """The program: every error that a user can meet is one line that says what to do."""
-    gc.set_threshold(50_000)  # importing libraries makes many objects and no garbage: 70 ms of each run
+    """The program; every error that a user can meet is one line that says what to do."""
+    gc.set_threshold(50_000)  # imports make many objects and no garbage: this saves 70 ms a run
     try:
         sys.exit(cli.main(standalone_mode=False))
     except (ConfigError, BadRequest) as error:
@@ -58,7 +58,7 @@ def main() -> None:
         _say(error.format_message(), error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         _say("interrupted", 1)
-    except BrokenPipeError:  # of `ckanpackager status | head`, say; nor can what is left be flushed into it
+    except BrokenPipeError:  # as in `ckanpackager status | head`; the rest cannot be flushed either
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except Exception as error:

@@ -1,4 +1,4 @@
-"""process: work off what waits."""
+"""process: run the waiting jobs."""
 
 import sys
 from typing import Any
@@ -20,14 +20,14 @@ from ckanpackager.worker.signals import Stop
 @click.option("--max-time", type=click.FloatRange(min=0, min_open=True), help="Claim no job after this many seconds.")
 @click.pass_obj
 def process(context: CliContext, /, queues: tuple[Any, ...], **limits: Any) -> None:
-    """Work off the jobs that wait, then exit: for cron.
+    """Run the waiting jobs, then exit: for cron.
 
     Overlapping runs do no harm: a run that finds all worker slots taken exits at once.
 
     \b
     * * * * *  ckanpackager process
     """
-    from ckanpackager.worker.loop import Limits, work  # with the database's and HTTP's libraries behind it
+    from ckanpackager.worker.loop import Limits, work  # imports the libraries for HTTP
 
     stop, progress = Stop(), Progress(quiet=context.quiet)
     with stop.on_signals():

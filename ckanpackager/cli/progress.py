@@ -1,4 +1,4 @@
-"""A line on the terminal that shows how far a job is; nothing where there is no terminal."""
+"""A line on the terminal with the progress of a job; nothing where there is no terminal."""
 
 import sys
 import time
@@ -12,7 +12,7 @@ _WIDTH = 24
 
 
 class Progress:
-    """Rows, rate and remaining time of the job at hand."""
+    """Rows, rate and remaining time of the current job."""
 
     def __init__(self, *, quiet: bool) -> None:
         self._shown = not quiet and sys.stderr.isatty()

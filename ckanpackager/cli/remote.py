@@ -1,4 +1,4 @@
-"""The command line against a receiver somewhere else: `-p HOST`, with the original's options."""
+"""The command line against a receiver elsewhere: `-p HOST`, with the original's options."""
 
 import contextlib
 import functools
@@ -12,8 +12,10 @@ import click
 import msgspec
 
 from ckanpackager.errors import BadRequest, NotAuthorized, TemporaryFailure
+from ckanpackager.status import JobReport, ServiceStatus
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 DEFAULTS = Path("/etc/ckanpackager/ckanpackager-cli.json")
 TIMEOUT = 60  # seconds
@@ -22,15 +24,15 @@ POLL = 1.0
 
 @dataclass(frozen=True)
 class Options:
-    """The options as given: before the command, where the original had them, or behind it."""
+    """The options, given before the command, as with the original, or after it."""
 
     host: str | None = None
     defaults: Path | None = None
     no_defaults: bool = False
     secret: str | None = None
 
-    def over(self, others: "Options") -> "Options":
-        """These, and where one is not given, the other's."""
+    def merged_with(self, others: "Options") -> "Options":
+        """These options, and the others' where one is not given."""
         return Options(
             self.host or others.host,
             self.defaults or others.defaults,
@@ -40,12 +42,12 @@ class Options:
 
 
 def options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options; it gets them, over those before the command, as `given`."""
+    """Give a command the options, which it gets as `given`, merged with those before the command."""
 
     @functools.wraps(command)
     def with_options(context: Any, /, **words: Any) -> Any:
         names = ("host", "defaults", "no_defaults", "secret")
-        return command(context, given=Options(*map(words.pop, names)).over(context.remote), **words)
+        return command(context, given=Options(*map(words.pop, names)).merged_with(context.remote), **words)
 
     return bare_options(click.pass_obj(with_options))
 
@@ -84,7 +86,7 @@ def read_defaults(given: Options) -> dict[str, Any]:
 
 
 def call(given: Options, path: str, parameters: dict[str, Any], *wanted: str) -> dict[str, Any]:
-    """Ask the receiver; its answer, which has what is `wanted`.
+    """Send a request to the receiver; its response, which has the fields that are `wanted`.
 
     The secret is the given one, else that of the defaults.  Raises BadRequest, NotAuthorized and TemporaryFailure with
     the receiver's own words.
@@ -112,16 +114,32 @@ def call(given: Options, path: str, parameters: dict[str, Any], *wanted: str) ->
     raise kinds.get(response.status_code, TemporaryFailure)(words)
 
 
+def job_report(given: Options, id: str) -> JobReport:
+    """What the receiver knows of a job."""
+    return _as(
+        JobReport, given, {"message": "", **call(given, "/status", {"job": id, "report": "yes"}, "state", "task")}
+    )
+
+
+def service_status(given: Options) -> ServiceStatus:
+    """How the receiver's service stands."""
+    return _as(ServiceStatus, given, call(given, "/status", {}, "worker_count", "queue_length"))
+
+
+def _as(kind: type[T], given: Options, answer: dict[str, Any]) -> T:
+    try:
+        return msgspec.convert(answer, kind)
+    except msgspec.ValidationError as error:
+        raise TemporaryFailure(f"{given.host} did not answer as a receiver does: {error}") from None
+
+
 def follow(given: Options, id: str, *, quiet: bool) -> int:
-    """Wait for the end of a job there; the exit code."""
-    while True:
-        known = call(given, "/status", {"job": id}, "state")
-        if known["state"] not in ("waiting", "running"):
-            break
+    """Wait until a job there has ended; the exit code."""
+    while (job := job_report(given, id)).state in ("waiting", "running"):
         time.sleep(POLL)
-    if known["state"] == "done":
+    if job.state == "done":
         if not quiet:
-            click.echo(known.get("download_url", known["state"]))
+            click.echo(job.download_url or job.state)
         return 0
-    click.echo(f"ckanpackager: {id}: {known.get('message', known['state'])}", err=True)
+    click.echo(f"ckanpackager: {id}: {job.message or job.state}", err=True)
     return 1

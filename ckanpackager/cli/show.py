@@ -1,58 +1,41 @@
-"""status and stats: what an administrator wants to know."""
+"""status and stats: how the service stands, and what it has served."""
 
 import csv
 import json
 import sys
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from typing import Any
 
 import click
+import msgspec
 
 from ckanpackager.cli import remote
 from ckanpackager.cli.context import CliContext
 from ckanpackager.cli.progress import line
 from ckanpackager.errors import BadRequest
-from ckanpackager.jobs.job import Attempt, Job
 from ckanpackager.jobs.request import QUEUES
-from ckanpackager.spool.queue import Spool
-from ckanpackager.status import duration, overview
+from ckanpackager.status import JobReport, ServiceStatus, duration, job_report, local_time, service_status
 
 
 @click.command()
 @click.argument("job", required=False)
 @remote.options
 def status(context: CliContext, /, given: remote.Options, job: str | None) -> None:
-    """Show queue lengths and workers, or the story of one job.
+    """Show queue lengths and workers, or what has become of one job.
 
     \b
     ckanpackager status
     ckanpackager status 20261124T025758123456-5d41402abc4b2a76b9719d911017c592
     """
-    if given.host:
-        asked, wanted = ({"job": job}, "state") if job else ({}, "worker_count")
-        answer = remote.call(given, "/status", asked, wanted)
-        if not context.quiet:
-            click.echo(_columns(list(_lines(answer)), disable_numparse=True))
-        return
     if job is not None:
-        if (found := context.spool.find(job)) is None:
-            raise BadRequest(f"{job}: there is no such job; finished ones are kept for keep_done days")
-        click.echo("\n".join(story(context.spool, *found)))
-        return
-    now = time.time()
-    view = overview(context.spool, now)
-    click.echo(_columns(view.jobs.items(), headers=["jobs", "number"]))
-    click.echo()
-    if view.oldest is not None:
-        click.echo(f"the oldest waiting job came {duration(view.oldest)} ago")
-    click.echo(f"{view.failed_lately} given up in the last 24 hours")
-    workers = [
-        (worker.slot, worker.worker, worker.job, line(worker.rows, worker.expected, now - worker.since))
-        for worker in view.workers
-    ]
-    click.echo(_columns(workers, headers=["slot", "worker", "job", "progress"]) if workers else "no worker is at work")
+        report = remote.job_report(given, job) if given.host else _local_report(context, job)
+        lines = describe_job(report, time.time())
+    else:
+        service = remote.service_status(given) if given.host else service_status(context.spool, time.time())
+        lines = describe_service(service, time.time())
+    if not context.quiet:
+        click.echo("\n".join(lines))
 
 
 @click.command()
@@ -92,16 +75,10 @@ def stats(
     sys.exit(1 if fail and any(counts["errors"] for counts in totals.values()) else 0)
 
 
-def _lines(answer: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """What a receiver tells of its state, or of a job, to be read line by line."""
-    for name, value in answer.items():
-        if isinstance(value, dict):
-            yield from value.items()
-        elif name in ("requested", "expires", "next_attempt"):
-            yield name, _at(value)
-        elif name not in ("status", "success", "msg") and value not in (None, []):
-            shown = round(value) if isinstance(value, float) else value
-            yield name, "; ".join(shown) if isinstance(shown, list) else shown
+def _local_report(context: CliContext, id: str) -> JobReport:
+    if (found := context.spool.find(id)) is None:
+        raise BadRequest(f"{id}: there is no such job; finished ones are kept for keep_done days")
+    return job_report(*found, context.settings, context.spool, time.time())
 
 
 def _local_statistics(context: CliContext) -> Callable[[str, dict[str, Any]], Any]:
@@ -125,45 +102,47 @@ def _remote_statistics(given: remote.Options) -> Callable[[str, dict[str, Any]],
     return ask
 
 
-def story(spool: Spool, folder: str, job: Job) -> list[str]:
-    """What has become of a job, in plain words."""
-    lines = [
-        f"{job.id}",
-        f"{job.request.task} of {job.request.resource_id} from {job.request.host}, for {job.request.email}",
-        f"{_at(job.created)}  requested; {_state(spool, folder, job)}",
+def describe_service(service: ServiceStatus, now: float) -> Iterator[str]:
+    """How the service stands, line by line."""
+    numbers = service.queues or {"queue_length": service.queue_length}
+    yield _columns(numbers.items(), headers=["jobs", "number"])
+    yield ""
+    if service.processed_requests is not msgspec.UNSET:
+        yield f"{service.processed_requests:,} requests served"
+    if service.oldest_waiting is not None:
+        yield f"the oldest waiting job arrived {duration(service.oldest_waiting)} ago"
+    yield f"{service.failed_last_24_hours} failed in the last 24 hours"
+    workers = [
+        (worker.slot, worker.worker, worker.job, line(worker.rows, worker.expected, now - worker.since))
+        for worker in service.workers
     ]
-    lines += [_attempt(attempt) for attempt in job.attempts]
-    if job.archive:
-        rows = "" if job.archive.rows is None else f"{job.archive.rows:,} rows, "
-        lines.append(f"{_at(job.archive.published)}  archive {job.archive.name} ({rows}{job.archive.size:,} bytes)")
-    for when, what in (
-        (job.link_mailed_at, "link mailed"),
-        (job.request_counted_at, "counted as a request"),
-        (job.failure_mailed_at, "requester told that it failed"),
-        (job.error_counted_at, "counted as an error"),
-        (job.finished_at, "finished_at"),
-    ):
-        if when is not None:
-            lines.append(f"{_at(when)}  {what}")
-    return [*lines, f"given up: {job.failure}"] if job.failure else lines
+    yield _columns(workers, headers=["slot", "worker", "job", "progress"]) if workers else "no worker is active"
 
 
-def _state(spool: Spool, folder: str, job: Job) -> str:
-    if folder in QUEUES:
-        due = spool.not_before(job)
-        later = f", not before {_at(due)}" if due > time.time() else ""
-        return f"waiting in {folder}, {spool.jobs_ahead(job.id, job.queue)} ahead{later}"
-    for worker in spool.active_workers():
-        if worker.job == job.id:
-            return f"being worked on: {line(worker.rows, worker.expected, time.time() - worker.since)}"
-    return {"claimed": "its worker died; the next one takes it over"}.get(folder, folder)
+def describe_job(job: JobReport, now: float) -> Iterator[str]:
+    """What has become of a job, line by line, in plain words."""
+    yield str(job.job)
+    yield f"{job.task} of {job.resource_id} from {job.host}, for {job.email}"
+    yield f"{local_time(job.requested or 0)}  requested; {_state(job, now)}"
+    for event in job.history:
+        yield f"{local_time(event.at)}  {event.words}"
+    if job.download_url:
+        yield f"{local_time(job.expires or 0)}  the archive expires: {job.download_url}"
+    yield from job.notes or ()
+    if job.failure:
+        yield f"failed: {job.failure}"
 
 
-def _attempt(attempt: Attempt) -> str:
-    if attempt.error:
-        kind = "failed" if attempt.outcome == "failed" else "failed for now"
-        return f"{_at(attempt.started)}  {attempt.worker}: {attempt.step or attempt.outcome} {kind}: {attempt.error}"
-    return f"{_at(attempt.started)}  {attempt.worker}: {'worked' if attempt.ended else 'began'}"
+def _state(job: JobReport, now: float) -> str:
+    later = f", not before {local_time(job.next_attempt)}" if job.next_attempt else ""
+    if job.state == "waiting":
+        return f"waiting in {job.folder}" + (later or f", {job.position} ahead")
+    if job.state == "running":
+        if not job.since:
+            return "its worker died; the next one takes it over"
+        return f"in progress: {line(job.rows or 0, job.expected or None, now - job.since)}"
+    mail = "; the mail about it waits" if job.folder in QUEUES else ""
+    return f"{job.state}{mail}{later}"
 
 
 def _print_table(table: str, answer: Any, format: str) -> None:
@@ -175,15 +154,11 @@ def _print_table(table: str, answer: Any, format: str) -> None:
         writer.writeheader()
         writer.writerows(rows)
     elif format == "table":
-        shown = [{**row, "timestamp": _at(row["timestamp"])} if "timestamp" in row else row for row in rows]
-        click.echo(_columns(shown, headers="keys", disable_numparse=True) if shown else f"no {table}")
+        readable = [{**row, "timestamp": local_time(row["timestamp"])} if "timestamp" in row else row for row in rows]
+        click.echo(_columns(readable, headers="keys", disable_numparse=True) if readable else f"no {table}")
 
 
 def _columns(rows: Any, **options: Any) -> str:
     from tabulate import tabulate  # takes as long to import as all of click
 
     return tabulate(rows, **options)
-
-
-def _at(moment: float) -> str:
-    return f"{datetime.fromtimestamp(moment):%Y-%m-%d %H:%M:%S}"

@@ -8,10 +8,7 @@ import msgspec
 import yaml
 from msgspec.structs import FieldInfo, fields
 
-from ckanpackager.config.settings import Settings
-
-TO_BE_SET = {"secret": "change-me", "download_url": "https://data.example.org/downloads"}
-"""What every site sets for itself, with the values that the example shows."""
+from ckanpackager.config.settings import Settings, trait
 
 
 def documented_example() -> str:
@@ -28,8 +25,8 @@ def documented_example() -> str:
         for key in fields(section.type):
             meaning = next(meta.description for meta in reversed(key.type.__metadata__) if meta.description)
             lines += ["", *comment(meaning)]
-            if key.name in TO_BE_SET:
-                lines += _entry(key.name, TO_BE_SET[key.name])
+            if (shown := trait(key, "example")) is not None:
+                lines += _entry(key.name, shown)
             else:
                 lines += [f"#{line}" for line in _entry(key.name, _default(key))]
     return "\n".join(lines) + "\n"

@@ -1,12 +1,25 @@
-"""The settings, as typed values: pure data, with what each key means and its default.
+"""The settings as typed values: each key with its meaning, its default and its traits.
 
-The configuration file is flat; here its keys stand in sections, one a room of the house, so that a room gets what it
-needs and no more.  `config` reads the file into these, and writes the documented example from them.
+The configuration file is flat; here its keys stand in sections, so that each part of the program gets what it needs
+and no more.  `load` reads the file into these, `example` writes the documented example from them.  A key's traits
+stand in `Meta(extra=...)`:
+
+    secret        its value stands in no message
+    environment   the variable `CKANPACKAGER_<KEY>` goes before the file
+    path          its value is or holds a path, relative to the file: directory, log, definition, definitions,
+                  extension_fields or database
+    url           its value is a URL
+    template      its value is a template of a mail: link, failure or doi
+    single_line   its value has one line
+    example       every site sets it; the documented example shows this value
 """
 
+from functools import cache
 from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
 from msgspec import Meta, Struct, field
+from msgspec.structs import FieldInfo, fields
 
 EMAIL_BODY = """\
 Hello,
@@ -72,9 +85,10 @@ class Receiver(Struct, frozen=True, kw_only=True):
     secret: Annotated[
         str | None,
         Meta(
+            extra={"secret": True, "environment": True, "example": "change-me"},
             description="The secret that callers must send. Without one, or with a published one, the receiver refuses "
             "to start. Make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(32))' "
-            "Also read from $CKANPACKAGER_SECRET. Use HTTPS: it travels with every request."
+            "Also read from $CKANPACKAGER_SECRET. Use HTTPS: it travels with every request.",
         ),
     ] = None
     host: Annotated[
@@ -83,7 +97,10 @@ class Receiver(Struct, frozen=True, kw_only=True):
     port: Annotated[int, Meta(ge=1, le=65535, description="Port that `ckanpackager serve` listens on.")] = 8765
     public_url: Annotated[
         str | None,
-        Meta(description="URL under which callers reach the receiver, for links to job pages. Unset: no such links."),
+        Meta(
+            extra={"url": True},
+            description="URL under which callers reach the receiver, for links to job pages. Unset: no such links.",
+        ),
     ] = None
     success_message: Annotated[
         str, Meta(description="What the portal may show its user when a request was accepted.")
@@ -95,13 +112,18 @@ class Receiver(Struct, frozen=True, kw_only=True):
         Annotated[int, Meta(ge=1)] | None,
         Meta(description="Most open jobs for one e-mail address; a request beyond them is refused. Unset: no limit."),
     ] = None
-    debug: Annotated[bool, Meta(description="Print tracebacks and log everything. Not for production.")] = False
+
+    def job_url(self, id: str) -> str:
+        """The address of a job's page; an empty text where `public_url` is unset."""
+        return f"{self.public_url}/jobs/{id}" if self.public_url else ""
 
 
 class Spool(Struct, frozen=True, kw_only=True):
     """The spool and its workers"""
 
-    spool_directory: Annotated[Text, Meta(description="Directory of the job files.")] = "spool"
+    spool_directory: Annotated[Text, Meta(extra={"path": "directory"}, description="Directory of the job files.")] = (
+        "spool"
+    )
     workers: Annotated[
         Workers,
         Meta(
@@ -112,27 +134,19 @@ class Spool(Struct, frozen=True, kw_only=True):
     slow_request: Annotated[
         int, Meta(ge=0, description="Requests for more rows than this, or for all of them, wait in the slow queue.")
     ] = 50000
-    max_attempts: Annotated[
-        int, Meta(ge=1, description="How often a step of a job is tried before the job is given up.")
-    ] = 5
+    max_attempts: Annotated[int, Meta(ge=1, description="How often a step of a job is tried before the job fails.")] = 5
     retry_delay: Annotated[
         Seconds, Meta(description="Seconds before the second attempt; doubled before each further one.")
     ] = 60
     retry_delay_max: Annotated[Seconds, Meta(description="Most seconds between two attempts.")] = 3600
     keep_done: Annotated[Days, Meta(description="Days that `ckanpackager clean` keeps finished jobs.")] = 7
     keep_failed: Annotated[Days, Meta(description="Days that `ckanpackager clean` keeps failed jobs.")] = 30
-    log: Annotated[
-        Text | None,
-        Meta(
-            description="Where events go besides standard error (which has errors, and with -v everything): syslog, or "
-            "a file. One line an event, with the job's id."
-        ),
-    ] = None
     celery_broker: Annotated[
         str | None,
         Meta(
+            extra={"secret": True},
             description="Read so that a configuration of the original keeps working; without effect: the spool needs "
-            "no broker."
+            "no broker.",
         ),
     ] = None
 
@@ -164,7 +178,7 @@ class Ckan(Struct, frozen=True, kw_only=True):
         list[str] | None,
         Meta(
             description="Hosts that api_url and resource_url may name (host, or host:port), redirects included. "
-            "Unset: any, so whoever knows the secret can make this machine fetch from its own network."
+            "Unset: any, so every caller who knows the secret can make this machine fetch from its own network."
         ),
     ] = None
 
@@ -173,10 +187,18 @@ class Archives(Struct, frozen=True, kw_only=True):
     """Archives"""
 
     store_directory: Annotated[
-        Text, Meta(description="Directory of the finished archives, the one that the web server serves.")
+        Text,
+        Meta(
+            extra={"path": "directory"},
+            description="Directory of the finished archives, the one that the web server serves.",
+        ),
     ] = "store"
     temp_directory: Annotated[
-        Text | None, Meta(description="Directory of temporary files. Unset: the system's (TMPDIR or /tmp).")
+        Text | None,
+        Meta(
+            extra={"path": "directory"},
+            description="Directory of temporary files. Unset: the system's (TMPDIR or /tmp).",
+        ),
     ] = None
     cache_time: Annotated[
         float,
@@ -214,53 +236,83 @@ class Mail(Struct, frozen=True, kw_only=True):
 
     Placeholders of the subjects and bodies: {resource_id} {zip_file_name} {ckan_host} {doi} {doi_body} {doi_body_html}
     {download_url} (the link) {rows} {size} {expires} {job} {status_url} {error} {notes} (what the archive lacks, say).
-    A line all of whose placeholders are empty for a request is left out. A brace that is none of a
-    placeholder's is written twice.
+    A line is left out if all its placeholders are empty. A brace that belongs to no placeholder is written twice.
     """
 
     download_url: Annotated[
         str | None,
         Meta(
+            extra={"url": True, "example": "https://data.example.org/downloads"},
             description="URL under which the web server serves store_directory. Required as long as a template uses "
-            "{download_url}."
+            "{download_url}.",
         ),
     ] = None
     mail_transport: Annotated[
         Literal["smtp", "maildir"],
         Meta(description="smtp: send; maildir: write into mail_directory, for trying things out."),
     ] = "smtp"
-    mail_directory: Annotated[Text, Meta(description="The maildir of mail_transport: maildir.")] = "mail"
+    mail_directory: Annotated[
+        Text, Meta(extra={"path": "directory"}, description="The maildir of mail_transport: maildir.")
+    ] = "mail"
     smtp_host: Annotated[Text, Meta(description="Mail server.")] = "localhost"
     smtp_port: Annotated[int, Meta(ge=1, le=65535, description="Its port: 25, 587 (starttls) or 465 (tls).")] = 25
     smtp_security: Annotated[
         Literal["none", "starttls", "tls"], Meta(description="none, starttls, or tls from the first byte.")
     ] = "none"
     smtp_login: Annotated[
-        str | None, Meta(description="User name, if the server wants one. Also $CKANPACKAGER_SMTP_LOGIN.")
+        str | None,
+        Meta(
+            extra={"environment": True},
+            description="User name, if the server wants one. Also $CKANPACKAGER_SMTP_LOGIN.",
+        ),
     ] = None
-    smtp_password: Annotated[str | None, Meta(description="Its password. Also $CKANPACKAGER_SMTP_PASSWORD.")] = None
+    smtp_password: Annotated[
+        str | None,
+        Meta(
+            extra={"secret": True, "environment": True}, description="Its password. Also $CKANPACKAGER_SMTP_PASSWORD."
+        ),
+    ] = None
     smtp_timeout: Annotated[Seconds, Meta(description="Seconds that the mail server may take to answer.")] = 30
     email_from: Annotated[Text, Meta(description="Sender: an address, with or without a name.")] = (
         "ckanpackager <nobody@localhost>"
     )
-    email_subject: Annotated[Text, Meta(description="Subject of the mail with the link.")] = "Resource from {ckan_host}"
-    email_body: Annotated[Text, Meta(description="Text of the mail with the link.")] = EMAIL_BODY
+    email_subject: Annotated[
+        Text, Meta(extra={"template": "link", "single_line": True}, description="Subject of the mail with the link.")
+    ] = "Resource from {ckan_host}"
+    email_body: Annotated[Text, Meta(extra={"template": "link"}, description="Text of the mail with the link.")] = (
+        EMAIL_BODY
+    )
     email_body_html: Annotated[
-        Text | None, Meta(description="The same as HTML; values are escaped. null: no HTML part.")
+        Text | None,
+        Meta(extra={"template": "link"}, description="The same as HTML; values are escaped. null: no HTML part."),
     ] = EMAIL_BODY_HTML
     doi_body: Annotated[
-        str, Meta(description="Text that {doi_body} stands for in requests that name a DOI; {doi} is it.")
+        str,
+        Meta(
+            extra={"template": "doi"},
+            description="Text that {doi_body} stands for in requests that name a DOI; {doi} is it.",
+        ),
     ] = "The DOI for this data is {doi}: https://doi.org/{doi}"
-    doi_body_html: Annotated[str, Meta(description="The same for {doi_body_html}.")] = (
+    doi_body_html: Annotated[str, Meta(extra={"template": "doi"}, description="The same for {doi_body_html}.")] = (
         '<p>The DOI for this data is <a href="https://doi.org/{doi}">{doi}</a>.</p>'
     )
-    email_failure_subject: Annotated[Text, Meta(description="Subject of the mail that says a job was given up.")] = (
-        "Resource from {ckan_host} could not be packaged"
+    email_failure_subject: Annotated[
+        Text,
+        Meta(
+            extra={"template": "failure", "single_line": True},
+            description="Subject of the failure mail.",
+        ),
+    ] = "Resource from {ckan_host} could not be packaged"
+    email_failure_body: Annotated[Text, Meta(extra={"template": "failure"}, description="Its text.")] = (
+        EMAIL_FAILURE_BODY
     )
-    email_failure_body: Annotated[Text, Meta(description="Its text.")] = EMAIL_FAILURE_BODY
-    email_failure_body_html: Annotated[Text | None, Meta(description="Its HTML; null: no HTML part.")] = (
-        EMAIL_FAILURE_BODY_HTML
-    )
+    email_failure_body_html: Annotated[
+        Text | None, Meta(extra={"template": "failure"}, description="Its HTML; null: no HTML part.")
+    ] = EMAIL_FAILURE_BODY_HTML
+
+    def archive_url(self, name: str) -> str:
+        """The address of an archive; an empty text where `download_url` is unset."""
+        return f"{self.download_url}/{quote(name)}" if self.download_url else ""
 
 
 class Statistics(Struct, frozen=True, kw_only=True):
@@ -269,8 +321,9 @@ class Statistics(Struct, frozen=True, kw_only=True):
     stats_db: Annotated[
         Text,
         Meta(
+            extra={"path": "database", "secret": True, "environment": True},
             description="Database, as an SQLAlchemy URL. A database of the original can be named: it is extended in "
-            "place. Also $CKANPACKAGER_STATS_DB."
+            "place. Also $CKANPACKAGER_STATS_DB.",
         ),
     ] = "sqlite:///stats.db"
     anonymize_emails: Annotated[
@@ -279,8 +332,9 @@ class Statistics(Struct, frozen=True, kw_only=True):
     anonymize_key: Annotated[
         str | None,
         Meta(
+            extra={"secret": True, "environment": True},
             description="Key of that hash, required with anonymize_emails; keep it: with another key the same "
-            "person counts as a new one. Also $CKANPACKAGER_ANONYMIZE_KEY."
+            "person counts as a new one. Also $CKANPACKAGER_ANONYMIZE_KEY.",
         ),
     ] = None
 
@@ -296,11 +350,14 @@ class DarwinCore(Struct, frozen=True, kw_only=True):
     dwc_id_field: Annotated[Text, Meta(description="Field whose value identifies a row within the archive.")] = "_id"
     dwc_core_extension: Annotated[
         Text | None,
-        Meta(description="Definition of the core. Unset: occurrence."),
+        Meta(extra={"path": "definition"}, description="Definition of the core. Unset: occurrence."),
     ] = None
     dwc_additional_extensions: Annotated[
         list[Text],
-        Meta(description="Definitions of extensions that take the fields which match no term of the core."),
+        Meta(
+            extra={"path": "definitions"},
+            description="Definitions of extensions that take the fields which match no term of the core.",
+        ),
     ] = field(default_factory=list)
     dwc_dynamic_term: Annotated[
         Text, Meta(description="Term of the core that holds, as JSON, the fields that match no term at all.")
@@ -308,11 +365,12 @@ class DarwinCore(Struct, frozen=True, kw_only=True):
     dwc_extension_fields: Annotated[
         dict[str, Any],
         Meta(
+            extra={"path": "extension_fields"},
             description="Fields that hold a JSON list of objects, each object a row of an extension. For each of them: "
             "extension (its definition); fields (its terms with their defaults; null: none); and, if needed, mappings "
             "(by term, the name that it has in the objects) and formatters (by term, a text whose {} stands for the "
             "object's value). As in: {Associated Media: {extension: multimedia, fields: {type: StillImage, format: "
-            "null, identifier: null}, mappings: {format: mime}, formatters: {format: 'image/{}'}}}"
+            "null, identifier: null}, mappings: {format: mime}, formatters: {format: 'image/{}'}}}",
         ),
     ] = field(default_factory=dict)
 
@@ -336,8 +394,22 @@ class NamedPackages(Struct, frozen=True, kw_only=True):
     ] = field(default_factory=dict)
 
 
+class Logging(Struct, frozen=True, kw_only=True):
+    """Logging"""
+
+    log: Annotated[
+        Text | None,
+        Meta(
+            extra={"path": "log"},
+            description="Where log lines go besides standard error (which has errors, and with -v everything): "
+            "syslog, or a file. Each line has the job's id.",
+        ),
+    ] = None
+    debug: Annotated[bool, Meta(description="Print tracebacks and log everything. Not for production.")] = False
+
+
 class Settings(Struct, frozen=True, kw_only=True):
-    """All of them."""
+    """All sections."""
 
     receiver: Receiver = Receiver()
     spool: Spool = Spool()
@@ -347,3 +419,20 @@ class Settings(Struct, frozen=True, kw_only=True):
     statistics: Statistics = Statistics()
     darwin_core: DarwinCore = DarwinCore()
     named: NamedPackages = NamedPackages()
+    logging: Logging = Logging()
+
+
+@cache
+def keys() -> dict[str, FieldInfo]:
+    """Every key of the configuration, by name."""
+    return {key.name: key for section in fields(Settings) for key in fields(section.type)}
+
+
+def trait(key: FieldInfo, name: str) -> Any:
+    """A trait of a key; None if it has none of that name."""
+    return next((meta.extra[name] for meta in key.type.__metadata__ if meta.extra and name in meta.extra), None)
+
+
+def with_trait(name: str) -> dict[str, Any]:
+    """The keys that have a trait, with its value."""
+    return {key.name: value for key in keys().values() if (value := trait(key, name)) is not None}

@@ -1,11 +1,13 @@
 """The small template language of subjects and mails: `{name}` stands for a value, `{{` and `}}` for braces.  Pure.
 
-It looks like `str.format` and is less: no attributes, indexes, conversions or formats, so that a template can reach
-nothing but the values it is given, and can be checked in full when the configuration is read.
+It looks like `str.format` but has no attributes, indexes, conversions or formats: a template can use only the values
+that it is given, and can be checked in full when the configuration is read.
 """
 
 import re
 from collections.abc import Collection, Mapping
+
+from ckanpackager.errors import did_you_mean
 
 PLACEHOLDERS = (
     "resource_id",
@@ -23,7 +25,7 @@ PLACEHOLDERS = (
     "error",
     "notes",
 )
-"""What the templates of a mail may name."""
+"""What the templates of a mail may use."""
 
 _TOKEN = re.compile(r"\{\{|\}\}|\{(?P<name>[^{}\n]*)\}|[{}]")
 
@@ -77,8 +79,6 @@ def _fault(token: re.Match[str], names: Collection[str]) -> str | None:
     if not (plain := re.match(r"\w+", name)):
         return f"{token[0]} is no placeholder; braces that are none are written twice: {{{token[0]}}}"
     if plain[0] == name or plain[0] not in names:
-        from difflib import get_close_matches  # rarely needed, and the receiver should start fast
-
-        near = get_close_matches(name, names, 1)
-        return f"unknown placeholder {token[0]}" + (f"; did you mean {{{near[0]}}}?" if near else "")
+        near = did_you_mean(name, names)
+        return f"unknown placeholder {token[0]}" + (f"; did you mean {{{near}}}?" if near else "")
     return f"{token[0]} asks for more than a value (attribute, index, conversion or format); write {{{plain[0]}}}"

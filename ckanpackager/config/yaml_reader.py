@@ -1,4 +1,4 @@
-"""A YAML file as typed values, and what is wrong with it: line by line, all at once, in words for people."""
+"""A YAML file as typed values, and everything that is wrong with it, line by line, in plain words."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -10,11 +10,8 @@ import msgspec
 import yaml
 from msgspec.structs import fields
 
-from ckanpackager.config.settings import Settings, Text
-from ckanpackager.errors import ConfigError
-
-CONFIDENTIAL = ("secret", "smtp_password", "stats_db", "anonymize_key", "celery_broker")
-"""Keys whose values stand in no message."""
+from ckanpackager.config.settings import Text, keys, trait
+from ckanpackager.errors import ConfigError, did_you_mean
 
 _PLAIN_NUMBER = re.compile(r"[-+]?(0|[1-9][0-9_]*)?(\.[0-9]*)?")
 _PYTHON = re.compile(r"^(\w+ *=|import |from \S+ import )", re.MULTILINE)
@@ -27,12 +24,12 @@ _SYNTAX = (
     ("'\\t'", "a tab; indent with spaces"),
     ("cannot start any token", "put text that starts with this character in quotes"),
     ("undefined alias", "put text that starts with * in quotes"),
-    ("escape", "a backslash that means nothing in double quotes; use single quotes"),
+    ("escape", "a backslash that has no meaning in double quotes; use single quotes"),
     ("another document", "a second document starts here; there can be only one"),
     ("'<document start>'", "indented less than the first line"),
     ("expected <block end>", "indentation like no line above, or more after the end of a value; put text in quotes"),
 )
-"""What PyYAML says, and what we say: its own words may quote the file, and so a secret."""
+"""What PyYAML says, and what we say instead: its words may quote the file, and so a secret."""
 
 _TYPES = {"int": "an integer", "float": "a number", "str": "text", "bool": "true or false", "null": "null"}
 _TYPES |= {"object": "a mapping", "array": "a list"}
@@ -59,13 +56,14 @@ class _ExtensionField(msgspec.Struct):
 
 
 class Reading:
-    """A walk over the nodes of a file: `values` by key, the `lines` of the keys, and the `faults` met on the way."""
+    """What a file says: the `values` by key, the `lines` of the keys, and the `faults`."""
 
     def __init__(self, loader: yaml.SafeLoader, root: yaml.MappingNode | None) -> None:
         self.loader = loader
         self.lines: dict[str, int] = {}
         self.faults: list[Fault] = []
-        types = {key.name: key.type for section in fields(Settings) for key in fields(section.type)}
+        types = {name: key.type for name, key in keys().items()}
+        self.secret = {name for name, key in keys().items() if trait(key, "secret")}
         types["dwc_extension_fields"] = dict[str, _ExtensionField]
         self.values = self.struct(root, types) if root else {}
 
@@ -84,7 +82,7 @@ class Reading:
         for name_node, child in node.value:
             line = name_node.start_mark.line + 1
             name = name_node.value if isinstance(name_node, yaml.ScalarNode) else "?"
-            key = prefix + (name if name.isidentifier() else shown(name))
+            key = prefix + (name if name.isidentifier() else quoted(name))
             if key in self.lines:
                 self.faults.append(Fault(line, key, f"set twice, the first time in line {self.lines[key]}"))
             else:
@@ -113,7 +111,7 @@ class Reading:
             value = self.loader.construct_object(node, deep=True)
         except (yaml.YAMLError, ValueError):
             return self.fault(key, "YAML cannot make a value of this; put text in quotes")
-        got = _got(value, node, secret=key in CONFIDENTIAL)
+        got = _got(value, node, secret=key in self.secret)
         try:
             good = msgspec.convert(value, wanted)
         except msgspec.ValidationError as error:
@@ -164,10 +162,8 @@ def _syntax(error: yaml.MarkedYAMLError) -> Fault:
 def _unknown(name: str, known: Collection[str]) -> str:
     if name != name.lower() and name.lower() in known:
         return f"unknown key; write it in lower case: {name.lower()}"
-    from difflib import get_close_matches  # rarely needed, and the receiver should start fast
-
-    near = get_close_matches(name.lower(), known, 1)
-    return "unknown key" + (f"; did you mean {near[0]}?" if near else "")
+    near = did_you_mean(name, known)
+    return "unknown key" + (f"; did you mean {near}?" if near else "")
 
 
 def _bare(wanted: Any) -> Any:
@@ -180,7 +176,7 @@ def _bare(wanted: Any) -> Any:
 
 
 def _expected(error: str, wanted: Any) -> str:
-    """What msgspec expected, in words for people."""
+    """What msgspec expected, in plain words."""
     if get_origin(_bare(wanted)) is Literal:
         return "one of " + ", ".join(get_args(_bare(wanted)))
     words = error.partition(", got")[0].removeprefix("Expected ")
@@ -191,7 +187,7 @@ def _expected(error: str, wanted: Any) -> str:
 
 
 def _got(value: Any, node: yaml.Node, *, secret: bool) -> str:
-    """A value in words; of a secret one, its kind only."""
+    """A value in words; of a secret value only its kind."""
     if not isinstance(node, yaml.ScalarNode):
         return "a mapping" if isinstance(node, yaml.MappingNode) else "a list"
     if value is None:
@@ -199,10 +195,10 @@ def _got(value: Any, node: yaml.Node, *, secret: bool) -> str:
     kind = _VALUES.get(type(value).__name__, "the data")
     if secret:
         return kind.replace("the ", "a ")
-    return f"{kind} {shown(node.value) if kind == 'text' else node.value}"
+    return f"{kind} {quoted(node.value) if kind == 'text' else node.value}"
 
 
-def shown(text: str) -> str:
+def quoted(text: str) -> str:
     return repr(text if len(text) <= 60 else f"{text[:57]}...")
 
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from ckanpackager.errors import BadRequest
+from ckanpackager.errors import BadRequest, did_you_mean
 from ckanpackager.jobs.request import TASKS, Request
 
 DEEPEST = 50  # levels of lists and objects in a parameter
@@ -25,9 +25,9 @@ def request_from(
     Raises BadRequest, naming every parameter that is wrong.
     """
     if (kind := TASKS.get(task)) is None:
-        raise BadRequest(
-            f"unknown task {task!r}: {_did_you_mean(task, TASKS) or 'expected one of ' + ', '.join(TASKS)}"
-        )
+        near = did_you_mean(task, TASKS, 0.8)
+        meant = f"did you mean {near}?" if near else f"expected one of {', '.join(TASKS)}"
+        raise BadRequest(f"unknown task {task!r}: {meant}")
     given = {name: value for name, value in parameters.items() if value is not None and value != ""}
     faults = _unknown_parameters(task, given, strict)
     values: dict[str, Any] = {} if with_requester else {"email": ""}
@@ -91,22 +91,15 @@ def _unknown_parameters(task: str, given: Mapping[str, Any], strict: bool) -> li
     faults = []
     for name in given:
         if name not in own and (strict or name not in others):
-            meant = _did_you_mean(str(name), own)
-            if meant or strict:
-                said = meant or f"it takes {', '.join(sorted(own))}"
+            near = did_you_mean(str(name), own, 0.8)
+            if near or strict:
+                said = f"did you mean {near}?" if near else f"it takes {', '.join(sorted(own))}"
                 faults.append(f"{_quoted(name)}: {task} has no such parameter; {said}")
     return faults
 
 
 def _quoted(name: str) -> str:
     return name if name.isprintable() else repr(name)
-
-
-def _did_you_mean(name: str, known: Any) -> str:
-    import difflib
-
-    near = difflib.get_close_matches(name.lower(), list(known), 1, 0.8)
-    return f"did you mean {near[0]}?" if near else ""
 
 
 def _json_if_text(value: Any) -> Any:

@@ -1,10 +1,12 @@
 """What the placeholders of the mail templates stand for."""
 
-from datetime import UTC, datetime
-from urllib.parse import quote
+from collections.abc import Mapping
 
-from ckanpackager.config.settings import Settings
+from ckanpackager.config.settings import Mail, Settings
+from ckanpackager.config.templates import PLACEHOLDERS, render
+from ckanpackager.errors import one_line
 from ckanpackager.jobs.job import Job
+from ckanpackager.status import expiry, human_size, human_time
 
 NOTES_MAILED = 20  # at most; the archive's datapackage.json and the job's page have all of them
 
@@ -16,30 +18,30 @@ def mail_placeholders(job: Job, settings: Settings) -> dict[str, str]:
         "ckan_host": job.request.host,
         "doi": getattr(job.request, "doi", None) or "",
         "job": job.id,
+        "status_url": settings.receiver.job_url(job.id),
         "error": job.failure or "",
     }
-    if settings.receiver.public_url:
-        values["status_url"] = f"{settings.receiver.public_url.rstrip('/')}/jobs/{job.id}"
-    if job.archive:
-        values["zip_file_name"] = job.archive.name
-        values["download_url"] = f"{(settings.mail.download_url or '').rstrip('/')}/{quote(job.archive.name)}"
-        values["rows"] = "" if job.archive.rows is None else f"{job.archive.rows:,}"
-        values["size"] = human_size(job.archive.size)
-        expires = datetime.fromtimestamp(job.archive.published + settings.archives.keep_archives * 86400, UTC)
-        values["expires"] = f"{expires:%Y-%m-%d %H:%M} UTC"
-        values["notes"] = _summary(job.archive.notes)
+    if archive := job.archive:
+        values |= {
+            "zip_file_name": archive.name,
+            "download_url": settings.mail.archive_url(archive.name),
+            "rows": "" if archive.rows is None else f"{archive.rows:,}",
+            "size": human_size(archive.size),
+            "expires": human_time(expiry(archive, settings)),
+            "notes": _summary(archive.notes),
+        }
     return values
+
+
+def complete(values: Mapping[str, str], settings: Mail) -> dict[str, str]:
+    """A value on one line for every placeholder, with `doi_body` and `doi_body_html` filled from their templates."""
+    known = {name: one_line(values.get(name, "")) for name in PLACEHOLDERS}
+    has_doi = bool(known["doi"])
+    known["doi_body"] = render(settings.doi_body, known) if has_doi else ""
+    known["doi_body_html"] = render(settings.doi_body_html, known, html=True) if has_doi else ""
+    return known
 
 
 def _summary(notes: tuple[str, ...]) -> str:
     more = len(notes) - NOTES_MAILED
     return "; ".join([*notes[:NOTES_MAILED], *([f"and {more:,} more"] if more > 0 else [])])
-
-
-def human_size(size: float) -> str:
-    """A number of bytes in decimal units, as download pages write it."""
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}" if unit != "bytes" else f"{size} bytes"
-        size /= 1000
-    return f"{size:.3g} TB"

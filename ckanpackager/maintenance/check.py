@@ -1,4 +1,4 @@
-"""`ckanpackager check`: try what the configuration names, and say in plain words what is wrong."""
+"""`ckanpackager check`: try everything that the configuration names, and report what is wrong in plain words."""
 
 import os
 import shlex
@@ -20,14 +20,14 @@ from ckanpackager.http_client import Client
 from ckanpackager.mail import send
 from ckanpackager.spool.queue import FOLDERS, Spool
 from ckanpackager.statistics import open_statistics
-from ckanpackager.status import duration, overview
+from ckanpackager.status import duration, service_status
 
 Finding = tuple[bool, str]
 LONG = 3600  # seconds that a job may wait for a worker
 
 
 def run(settings: Settings, ckan: str | None) -> Iterator[Finding]:
-    """Each finding: whether it is fine, and a sentence."""
+    """Check everything; each finding is whether it is fine, and a sentence."""
     yield from _spool(Path(settings.spool.spool_directory))
     yield from _directory("store_directory", Path(settings.archives.store_directory))
     yield from _directory("temp_directory", Path(settings.archives.temp_directory or tempfile.gettempdir()))
@@ -43,22 +43,22 @@ def run(settings: Settings, ckan: str | None) -> Iterator[Finding]:
 
 
 def _work(spool: Spool) -> Iterator[Finding]:
-    """What somebody has to look after."""
+    """Jobs that need an administrator."""
     try:
-        view = overview(spool, time.time())
+        service = service_status(spool, time.time())
     except CkanpackagerError as error:
         yield False, f"jobs: {error}"
         return
-    if view.failed_lately:
+    if failed := service.failed_last_24_hours:
         yield (
             False,
-            f"jobs: {view.failed_lately} given up in the last 24 hours; `ckanpackager stats errors` says why, and "
+            f"jobs: {failed} failed in the last 24 hours; `ckanpackager stats errors` says why, and "
             "`ckanpackager retry` puts them back",
         )
-    if view.oldest is not None and view.oldest > LONG and not view.workers:
+    if (oldest := service.oldest_waiting) is not None and oldest > LONG and not service.workers:
         yield (
             False,
-            f"jobs: the oldest waits for {duration(view.oldest)} and no worker is at work; does cron, or a service, "
+            f"jobs: the oldest has waited for {duration(oldest)} and no worker is active; does cron, or a service, "
             "run `ckanpackager process`?",
         )
 
@@ -82,7 +82,7 @@ def _spool(directory: Path) -> Iterator[Finding]:
 
 
 def _first_barred(folder: Path) -> str | None:
-    """What this user may not read and write, with its mode, among a folder and some of its files."""
+    """The first path, of a folder and some of its files, that this user may not read and write, with its mode."""
     try:
         return next(filter(None, map(_barred, chain([folder], islice(folder.iterdir(), 1000)))), None)
     except OSError as error:
@@ -116,7 +116,7 @@ def _directory(name: str, directory: Path) -> Iterator[Finding]:
 
 
 def _written(directory: Path) -> str:
-    """A file can be written, to disk."""
+    """Write a file to disk in the directory; a sentence about it.  Raises TemporaryFailure."""
     try:
         with tempfile.TemporaryFile(dir=directory) as file:
             file.write(b"x")

@@ -1,4 +1,4 @@
-"""Housekeeping: remove what has had its time.  Safe beside running workers."""
+"""`ckanpackager clean`: remove what is no longer needed.  Safe beside running workers."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ from ckanpackager.errors import TemporaryFailure
 from ckanpackager.spool.queue import Spool
 
 DAY = 86400
-ORPHANED = 3600  # seconds: nothing is in the spool's tmp/ for longer than a writing takes
+ORPHANED = 3600  # seconds: a file is in the spool's tmp/ only while it is written
 
 
 def clean(spool: Spool, store: Store, settings: Settings, now: float) -> dict[str, int]:
@@ -19,7 +19,7 @@ def clean(spool: Spool, store: Store, settings: Settings, now: float) -> dict[st
 
     Gives what was removed, by kind.  Raises TemporaryFailure.
     """
-    # A job that moves from folder to folder meanwhile is met in one of them.
+    # `claimed` is read twice: a job that moves meanwhile is seen in one of the folders.
     open_jobs = [job for folder in ("claimed", "fast", "slow", "claimed") for job in spool.jobs(folder)]
     in_use = {job.archive.name.partition("/")[0] for job in open_jobs if job.archive} | {
         job.archive_directory for job in open_jobs if job.archive_directory
@@ -38,7 +38,8 @@ def clean(spool: Spool, store: Store, settings: Settings, now: float) -> dict[st
 def _remove_scratch(store: Store, directory: Path, before: float) -> int:
     """Directories of files for zip_command, whose worker died.
 
-    The system's temporary directory is everybody's: another user's, and young ones, perhaps another store's, stay.
+    Other users share the system's temporary directory: their directories stay, and young ones, which may be another
+    store's.
     """
     removed = 0
     for path in directory.glob("ckanpackager-*.part-*"):

@@ -4,102 +4,60 @@ import base64
 import hashlib
 import html
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
-from urllib.parse import quote
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from ckanpackager.config.settings import Settings
-from ckanpackager.jobs.job import Job
-from ckanpackager.jobs.request import QUEUES
+from ckanpackager.receiver.response import Response
 from ckanpackager.spool.queue import Spool
+from ckanpackager.status import UNKNOWN, JobStatus, human_size, job_status
 
 REFRESH = 5  # seconds
-KEEP = "reload=no"  # the query of a page that stays as it is, which whoever reads slowly needs (WCAG 2.2.1)
-DAY = 86400
+KEEP = "reload=no"  # the query of a page that does not reload, for slow readers (WCAG 2.2.1)
 
 
-class Answer(NamedTuple):
-    """Status line, body, headers and content type."""
-
-    status: str
-    body: bytes
-    headers: tuple[tuple[str, str], ...]
-    content_type: str
-
-
-def answer(id: str, query: str, accept: str, settings: Settings, spool: Spool, now: float) -> Answer:
+def respond(id: str, query: str, accept: str, settings: Settings, spool: Spool, now: float) -> Response:
     """The page of a job, or one that says that there is none.  Raises TemporaryFailure."""
     found = spool.find(id)
     status = "200 OK" if found else "404 Not Found"
-    known = facts(*found, settings, spool, now) if found else {"state": "unknown", "message": _MESSAGES["unknown"]}
+    job = job_status(*found, settings, spool, now) if found else UNKNOWN
     if _prefers_json(accept):
         success = {"status": "success" if found else "failed", "success": bool(found)}
-        body = msgspec.json.encode({**success, **known, "msg": known["message"]})
-        return Answer(status, body, (("Vary", "Accept"),), "application/json")
-    text = page(known, reload=query != KEEP)
-    return Answer(status, text.encode(errors="replace"), (("Vary", "Accept"), *_SECURITY), "text/html; charset=utf-8")
+        body = msgspec.json.encode({**success, **msgspec.to_builtins(job), "msg": job.message})
+        return Response(status, body, (("Vary", "Accept"),))
+    text = page(job, reload=query != KEEP)
+    return Response(status, text.encode(errors="replace"), (("Vary", "Accept"), *_SECURITY), "text/html; charset=utf-8")
 
 
-def facts(folder: str, job: Job, settings: Settings, spool: Spool, now: float) -> dict[str, Any]:
-    """What a requester may know of a job; not whose it is."""
-    state = _state(folder, job)
-    known: dict[str, Any] = {
-        "job": job.id,
-        "resource_id": job.request.resource_id,
-        "host": job.request.host,
-        "requested": job.created,
-        "state": state,
-        "message": job.failure or _MESSAGES[state],
-    }
-    if state == "waiting":
-        if job.attempts and (due := spool.not_before(job)) > now:
-            known |= {"next_attempt": due, "message": _MESSAGES["delayed"]}
-        else:
-            known["position"] = spool.jobs_ahead(job.id, job.queue)
-    if state == "running":
-        for worker in spool.active_workers():
-            if worker.job == job.id:
-                known |= {"rows": worker.rows, "expected": worker.expected}
-    if job.archive and state not in ("failed", "cancelled"):
-        known |= {"rows": job.archive.rows, "size": job.archive.size, "notes": list(job.archive.notes)}
-        known["expires"] = job.archive.published + settings.archives.keep_archives * DAY
-        if known["expires"] <= now:
-            known |= {"state": "expired", "message": _MESSAGES["expired"]}
-        elif settings.mail.download_url:
-            known["download_url"] = f"{settings.mail.download_url}/{quote(job.archive.name)}"
-    return known
-
-
-def page(known: dict[str, Any], *, reload: bool = True) -> str:
-    """The facts as HTML; every value is escaped."""
-    title = html.escape(_TITLES[known["state"]])
+def page(job: JobStatus, *, reload: bool = True) -> str:
+    """The status of a job as HTML; every value is escaped."""
+    title = html.escape(_TITLES[job.state])
     lines = [f"<h1>{title}</h1>"]
-    if known["state"] == "running" and "size" not in known:
-        lines.append(_progress(known.get("rows") or 0, known.get("expected")))
-    if ahead := known.get("position"):
-        lines.append(f"<p>{ahead:,} {'request is' if ahead == 1 else 'requests are'} ahead of yours.</p>")
-    if "download_url" in known:
-        lines += _download(known)
-    lines.append(f"<p>{html.escape(known['message'])}</p>")
-    if "next_attempt" in known:
-        lines.append(f"<p>Next attempt: {_at(known['next_attempt'])}</p>")
-    changes = known["state"] in ("waiting", "running")
+    if job.state == "running" and job.size is UNSET:
+        lines.append(_progress(job.rows or 0, job.expected or None))
+    if job.position:
+        lines.append(f"<p>{job.position:,} {'request is' if job.position == 1 else 'requests are'} ahead of yours.</p>")
+    if job.download_url:
+        lines += _download(job)
+    lines.append(f"<p>{html.escape(job.message)}</p>")
+    if job.next_attempt and job.state == "waiting":
+        lines.append(f"<p>Next attempt: {_time(job.next_attempt)}</p>")
+    changes = job.state in ("waiting", "running")
     if changes:
         lines.append(_RELOADS if reload else _STAYS)
-    if "job" in known:
-        lines += _about(known)
-    return _PAGE.format(
-        title=title, refresh=_REFRESH if changes and reload else "", style=_STYLE, body="\n".join(lines)
-    )
+    if job.job:
+        lines += _about(job)
+    refresh = _REFRESH if changes and reload else ""
+    return _PAGE.format(title=title, refresh=refresh, style=_STYLE, body="\n".join(lines))
 
 
-def _download(known: dict[str, Any]) -> list[str]:
-    rows = "" if known["rows"] is None else f"{known['rows']:,} {'row' if known['rows'] == 1 else 'rows'}, "
-    url = html.escape(known["download_url"])
-    lines = [f'<p><a class="button" href="{url}">Download</a> <span>{rows}{_size(known["size"])}</span></p>']
-    lines += [f"<p>{html.escape(note)}</p>" for note in known["notes"]]
-    return [*lines, f"<p>Available until {_at(known['expires'])}.</p>"]
+def _download(job: JobStatus) -> list[str]:
+    rows = f"{job.rows:,} {'row' if job.rows == 1 else 'rows'}, " if isinstance(job.rows, int) else ""
+    url, size = html.escape(job.download_url or ""), human_size(job.size or 0)
+    lines = [f'<p><a class="button" href="{url}">Download</a> <span>{rows}{size}</span></p>']
+    lines += [f"<p>{html.escape(note)}</p>" for note in job.notes or ()]
+    return [*lines, f"<p>Available until {_time(job.expires)}.</p>"]
 
 
 def _progress(rows: int, expected: int | None) -> str:
@@ -109,42 +67,24 @@ def _progress(rows: int, expected: int | None) -> str:
     return f"<p><label>{rows:,} of {expected:,} rows {bar}</label></p>"
 
 
-def _about(known: dict[str, Any]) -> list[str]:
+def _about(job: JobStatus) -> list[str]:
     about = {
-        "Resource": f"<code>{html.escape(known['resource_id'])}</code>",
-        "From": html.escape(known["host"]),
-        "Requested": _at(known["requested"]),
-        "Number": f"<code>{html.escape(known['job'])}</code>",
+        "Resource": f"<code>{html.escape(str(job.resource_id))}</code>",
+        "From": html.escape(str(job.host)),
+        "Requested": _time(job.requested),
+        "Number": f"<code>{html.escape(str(job.job))}</code>",
     }
     return ["<dl>", *(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in about.items()), "</dl>"]
 
 
-def _size(size: float) -> str:
-    for unit in ("bytes", "kB", "MB"):
-        if size < 1000:
-            return f"{size:,.0f} {unit}" if unit == "bytes" else f"{size:,.1f} {unit}"
-        size /= 1000
-    return f"{size:,.1f} GB"
-
-
-def _state(folder: str, job: Job) -> str:
-    if job.cancelled:
-        return "cancelled"
-    if folder == "failed" or job.failure is not None:
-        return "failed"
-    if folder in QUEUES:
-        return "waiting"
-    return "running" if folder == "claimed" else "done"
-
-
 def _prefers_json(accept: str) -> bool:
-    """Whether JSON is asked for rather than HTML (RFC 9110, 12.5.1; weights are beside the point here)."""
+    """Whether JSON is asked for rather than HTML (RFC 9110, 12.5.1; weights are not looked at)."""
     kinds = [kind.partition(";")[0].strip().lower() for kind in accept.split(",")]
     return "application/json" in kinds and "text/html" not in kinds
 
 
-def _at(moment: float) -> str:
-    at = datetime.fromtimestamp(moment, UTC)
+def _time(moment: float | UnsetType) -> str:
+    at = datetime.fromtimestamp(moment or 0, UTC)
     return f'<time datetime="{at:%Y-%m-%dT%H:%M:%SZ}">{at:%-d %B %Y, %H:%M} UTC</time>'
 
 
@@ -156,16 +96,6 @@ _TITLES = {
     "failed": "Your request has failed",
     "cancelled": "Your request was cancelled",
     "unknown": "Unknown request",
-}
-_MESSAGES = {
-    "waiting": "There is nothing left for you to do: the link will come by e-mail.",
-    "running": "There is nothing left for you to do: the link will come by e-mail.",
-    "delayed": "Something did not work yet, and will be tried again. The link will come by e-mail.",
-    "done": "The link was sent to you by e-mail, too.",
-    "expired": "Archives are kept for a limited time. Please request the data again.",
-    "failed": "Please ask the administrators of the site.",
-    "cancelled": "Please ask the administrators of the site.",
-    "unknown": "There is no such request, or it is so long ago that it is no longer known here.",
 }
 
 _STYLE = """

@@ -13,20 +13,21 @@ from typing import Any, BinaryIO, cast
 from ckanpackager.archives import layout
 from ckanpackager.config.settings import Settings
 from ckanpackager.errors import ConfigError
-from ckanpackager.receiver.application import Application, Environ, StartResponse, make_application
+from ckanpackager.receiver.application import make_application
+from ckanpackager.receiver.body import Application, Environ, StartResponse
 
 THREADS = 8
 ARCHIVES = "/archives/"
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})", re.IGNORECASE)
 _BLOCK = 256 * 1024
-_TOO_MUCH = 16 * 1024 * 1024  # heard out, then refused: a proxy that cannot pass a body on loses the answer
+_TOO_MUCH = 16 * 1024 * 1024  # read to its end, then refused: a proxy that cannot pass a body on loses the response
 
 
 def serve(settings: Settings, host: str, port: int, say: Callable[[str], None]) -> None:
-    """Serve until SIGTERM or SIGINT; `say` is told each address.  Raises ConfigError, OSError."""
+    """Serve until SIGTERM or SIGINT; `say` gets each address.  Raises ConfigError, OSError."""
     from waitress.server import create_server
 
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # that requests wait for a thread is no news
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # requests may wait for a thread
     application = with_archives(make_application(settings), Path(settings.archives.store_directory))
     most = settings.receiver.max_request_size + _TOO_MUCH
     try:
@@ -35,7 +36,7 @@ def serve(settings: Settings, host: str, port: int, say: Callable[[str], None]) 
         )
     except ValueError:
         raise ConfigError(f"cannot listen on {host}: neither an address of this machine nor a name for one") from None
-    signal.signal(signal.SIGTERM, _end)  # waitress brings the requests at hand to their end
+    signal.signal(signal.SIGTERM, _end)  # waitress completes the current requests
     one = [] if hasattr(server, "effective_listen") else [(server.effective_host, server.effective_port)]
     for address, number in one or server.effective_listen:  # several if the host is a name, as localhost often is
         say(f"http://[{address}]:{number}/" if ":" in address else f"http://{address}:{number}/")
@@ -73,7 +74,7 @@ def _send(file: BinaryIO, name: str, environ: Environ, start_response: StartResp
     ]
     head = environ["REQUEST_METHOD"] == "HEAD"
     wanted = "" if head or environ.get("HTTP_IF_RANGE", tag) != tag else environ.get("HTTP_RANGE", "")
-    first, last, status = _part(wanted, state.st_size)
+    first, last, status = _range(wanted, state.st_size)
     if _is_known(tag, state.st_mtime, environ):
         status = "304 Not Modified"
     elif status.startswith("416"):
@@ -87,9 +88,9 @@ def _send(file: BinaryIO, name: str, environ: Environ, start_response: StartResp
         file.close()
         return []
     file.seek(first)
-    if wrapper := environ.get("wsgi.file_wrapper"):  # waitress sends it without keeping a thread for slow readers
+    if wrapper := environ.get("wsgi.file_wrapper"):  # waitress sends it without keeping a thread for a slow reader
         return cast(Iterable[bytes], wrapper(file, _BLOCK))
-    return _Part(file, last - first + 1)
+    return _FilePart(file, last - first + 1)
 
 
 def _is_known(tag: str, modified: float, environ: Environ) -> bool:
@@ -102,7 +103,7 @@ def _is_known(tag: str, modified: float, environ: Environ) -> bool:
         return False
 
 
-def _part(wanted: str, size: int) -> tuple[int, int, str]:
+def _range(wanted: str, size: int) -> tuple[int, int, str]:
     """First and last byte, and the status."""
     found = _RANGE.fullmatch(wanted.strip())
     if found is None or found[1] == found[2] == "" or (found[1] and found[2] and int(found[2]) < int(found[1])):
@@ -112,14 +113,14 @@ def _part(wanted: str, size: int) -> tuple[int, int, str]:
     return first, last, "206 Partial Content" if first <= last else "416 Range Not Satisfiable"
 
 
-class _Part:
+class _FilePart:
     """The next so many bytes of a file; closes it at the end (PEP 3333)."""
 
     def __init__(self, file: BinaryIO, length: int) -> None:
         self._file = file
         self._left = length
 
-    def __iter__(self) -> "_Part":
+    def __iter__(self) -> "_FilePart":
         return self
 
     def __next__(self) -> bytes:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from msgspec.structs import replace
 
-from ckanpackager.errors import CkanpackagerError, TemporaryFailure
+from ckanpackager.errors import CkanpackagerError, TemporaryFailure, one_line
 from ckanpackager.jobs.job import Attempt, Job
 from ckanpackager.spool.claim import Claim
 from ckanpackager.worker import retry
@@ -129,15 +129,10 @@ def _with_failure(
 
 def _message(error: Exception, job: Job, context: WorkerContext) -> str:
     if isinstance(error, CkanpackagerError):
-        return _one_line(str(error))
+        return one_line(str(error))
     # A fault of ours, which must not end the worker.
-    log.error("job %s: internal error", job.id, exc_info=context.settings.receiver.debug)
-    return _one_line(f"internal error: {type(error).__name__}: {error}")
-
-
-def _one_line(text: str) -> str:
-    """Fit for a job file, which could not hold text that is no Unicode (a file name, say)."""
-    return " ".join(text.encode("utf-8", "backslashreplace").decode().split())
+    log.error("job %s: internal error", job.id, exc_info=context.settings.logging.debug)
+    return one_line(f"internal error: {type(error).__name__}: {error}")
 
 
 def _end(claim: Claim, context: WorkerContext) -> bool:

@@ -17,6 +17,7 @@ from ckanpackager.errors import PermanentFailure
 from ckanpackager.http_client import Client
 from ckanpackager.jobs.job import Archive, Job
 from ckanpackager.mail import send
+from ckanpackager.mail.compose import compose
 from ckanpackager.mail.placeholders import mail_placeholders
 from ckanpackager.packagers.context import PackagingContext, Result, packager
 from ckanpackager.packagers.title import title_of
@@ -149,7 +150,7 @@ def _mail_failure(job: Job, context: WorkerContext, accepted: Record) -> float:
 
 def _mail(job: Job, context: WorkerContext, accepted: Record, *, failed: bool) -> float:
     now = context.clock()
-    message = send.compose(
+    message = compose(
         context.settings.mail,
         job.request.email,
         mail_placeholders(job, context.settings),

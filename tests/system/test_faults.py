@@ -126,7 +126,7 @@ def fails(workspace: Workspace, run: Run, id: str, words: str, *, mails: Callabl
     assert "could not be packaged" in mail["Subject"]
     assert re.search(words, text(mail))
     assert workspace.totals()["errors"] == 1
-    assert re.search(rf"given up: .*{words}", run("status", id).out)
+    assert re.search(rf"failed: .*{words}", run("status", id).out)
     return job
 
 
@@ -722,7 +722,7 @@ def test_a_job_that_kills_its_workers_fails_and_its_requester_is_told(
     assert said.code == 1
     folder, job = workspace.find(poisonous)
     assert (folder, job.failure) == ("failed", "its worker died 3 times while it was at it")
-    assert "given up: its worker died 3 times while it was at it" in run("status", poisonous).out
+    assert "failed: its worker died 3 times while it was at it" in run("status", poisonous).out
     assert workspace.find(harmless)[0] == "done"
     told = {mail["To"]: mail["Subject"] for mail in workspace.mails}
     assert "could not be packaged" in told["ann@example.org"]

@@ -21,7 +21,7 @@ from ckanpackager.errors import PermanentFailure, TemporaryFailure
 from ckanpackager.http_client import LONGEST_WAIT, TRIES, Client, Refused
 
 Answer = bytes | Callable[[socket.socket], None]
-GONE = "http://127.0.0.1:9"  # the port of `discard`, where nobody listens
+GONE = "http://127.0.0.1:9"  # the port of `discard`, where no server listens
 
 
 class Server:
@@ -40,7 +40,7 @@ class Server:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._socket.shutdown(socket.SHUT_RDWR)  # which wakes whoever accepts
+        self._socket.shutdown(socket.SHUT_RDWR)  # which wakes the accepting thread
         self._socket.close()
 
     def _accept(self) -> None:
@@ -203,7 +203,7 @@ def test_a_download_begins_again_only_before_its_first_byte():
         assert len(talk.waits) == 2
 
 
-def test_nobody_at_the_port_is_a_temporary_failure_in_plain_words():
+def test_a_port_without_a_server_is_a_temporary_failure_in_plain_words():
     with pytest.raises(TemporaryFailure, match=rf"^{GONE}/x: no connection: .*refused$") as failure:
         Talk().post(f"{GONE}/x")
     assert "object at" not in str(failure.value)
@@ -435,7 +435,7 @@ FAILURES: dict[str, Answer] = {
     "redirected to no port": redirect(302, "http://me:hunter2@127.0.0.1:99999/?token=hunter2"),
     "redirected to no port elsewhere": redirect(302, "http://me:hunter2@example.org:99999/?token=hunter2"),
     "redirected to another scheme": redirect(302, "ftp://me:hunter2@127.0.0.1/?token=hunter2"),
-    "redirected to nobody": redirect(302, GONE.replace("//", "//me:hunter2@") + "/?token=hunter2"),
+    "redirected to a closed port": redirect(302, GONE.replace("//", "//me:hunter2@") + "/?token=hunter2"),
     "bad gzip": answer(200, b"this is no gzip", Content_Encoding="gzip"),
 }
 
@@ -468,7 +468,7 @@ def test_no_message_about_a_url_that_leads_nowhere_holds_a_secret(url):
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate and its key in one file, signed by nobody."""
+    """A certificate and its key in one file, signed by itself."""
     path = tmp_path_factory.mktemp("tls") / "both.pem"
     names = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
     command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", *names]
@@ -517,7 +517,7 @@ def test_a_compressed_answer_is_taken_piece_by_piece():
 
 def test_a_file_is_asked_for_as_it_is():
     with Server(answer(200, gzip.compress(b"rows"), Content_Encoding="gzip")) as server:
-        assert Talk().download(f"{server.url}/rows.csv") == b"rows"  # though nobody asked for gzip
+        assert Talk().download(f"{server.url}/rows.csv") == b"rows"  # though gzip was not asked for
         assert server.headers(0)["accept-encoding"] == "identity"
 
 

@@ -153,7 +153,7 @@ def test_running(client: WsgiClient) -> None:
 
 
 def test_reloading_can_be_turned_off(client: WsgiClient) -> None:
-    """WCAG 2.2.1: whoever needs more time to read gets it."""
+    """WCAG 2.2.1: slow readers get the time that they need."""
     id = queue(client)
     html = page(client.get(f"/jobs/{id}"))
     assert ("a", "href", "?reload=no") in html.attributes
@@ -320,7 +320,7 @@ def test_in_a_browser(client: WsgiClient, tmp_path: Path, scheme: str) -> None:
     picture = tmp_path / f"done-{scheme}.png"
     with served(client) as address:
         command = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
-        command += ["--no-first-run", "--disable-background-networking"]  # asks nobody for updates
+        command += ["--no-first-run", "--disable-background-networking"]  # no look for updates
         command += [f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={WIDTH},{HEIGHT}"]
         command += [f"--blink-settings=preferredColorScheme={number}", f"--screenshot={picture}"]
         subprocess.run([*command, f"{address}/jobs/{id}"], capture_output=True, timeout=100, check=True)

@@ -15,7 +15,6 @@ from support.workspace import FakeSmtpServer, Workspace, small_ckan, until
 from ckanpackager.demo.ckan_api import CkanApi, Handler
 from ckanpackager.jobs.job import Attempt
 from ckanpackager.jobs.request import cache_key
-from ckanpackager.mail.placeholders import human_size
 from ckanpackager.packagers import datastore
 from ckanpackager.spool.claim import Claim
 from ckanpackager.worker.retry import LONGEST_ASKED
@@ -640,11 +639,3 @@ def test_the_worker_ends_after_the_jobs_or_the_time_that_it_was_given(workspace:
     assert workspace.work(max_jobs=2).served == 2
     assert workspace.work(max_time=1e-9).served == 0
     assert workspace.work(max_time=100).served == 1
-
-
-@pytest.mark.parametrize(
-    ("size", "words"),
-    [(0, "0 bytes"), (999, "999 bytes"), (1000, "1 kB"), (1234567, "1.23 MB"), (5e9, "5 GB"), (2e12, "2 TB")],
-)
-def test_sizes_in_words(size: int, words: str) -> None:
-    assert human_size(size) == words

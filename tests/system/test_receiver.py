@@ -77,12 +77,12 @@ def test_no_secret_no_receiver() -> None:
 
 @pytest.mark.parametrize("secret", ["change-me", "8ba6d280d4ce9a416e9b604f3f0ebb"])
 def test_a_published_secret_is_none(secret: str) -> None:
-    with pytest.raises(ConfigError, match="secret: everybody can read that one"):
+    with pytest.raises(ConfigError, match="secret: this one is published"):
         make_application(Settings(receiver=Receiver(secret=secret)))
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_nobody_without_the_secret(client: WsgiClient, path: str) -> None:
+def test_without_the_secret_every_path_is_refused(client: WsgiClient, path: str) -> None:
     for secret in (None, "", "wrong", SECRET + " ", SECRET[:-1], SECRET.upper(), "\0"):
         refused(client.post(path, secret, **DATASTORE), 401)
     assert client.jobs() == {}
@@ -464,7 +464,7 @@ def test_an_internal_error_shows_nothing(
     def fail(*_: Any) -> Any:
         raise RuntimeError("the password is hunter2")
 
-    monkeypatch.setattr(application, "answer", fail)
+    monkeypatch.setattr(application, "respond", fail)
     answer = client.post("/status")
     refused(answer, 500)
     assert "hunter2" not in answer.text
@@ -475,7 +475,7 @@ def test_an_internal_error_shows_nothing(
 def test_debug_logs_the_traceback(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(application, "answer", lambda *_: 1 / 0)
+    monkeypatch.setattr(application, "respond", lambda *_: 1 / 0)
     answer = WsgiClient(tmp_path, debug=True).post("/status")
     refused(answer, 500)
     assert "Traceback" in caplog.text
@@ -506,7 +506,7 @@ def test_status(client: WsgiClient, path: str) -> None:
         "worker_count": 0,
         "queue_length": 0,
         "processed_requests": 0,
-        "queues": {"fast": 0, "slow": 0, "claimed": 0, "failed": 0},
+        "queues": {"fast": 0, "slow": 0, "claimed": 0, "failed": 0, "done": 0},
         "oldest_waiting": None,
         "failed_last_24_hours": 0,
         "workers": [],
@@ -524,8 +524,9 @@ def test_status(client: WsgiClient, path: str) -> None:
         statistics.record_request(job="x", resource_id="r", email="ann@example.org", count=3, now=1)
     said = accepted(client.post(path))
     assert (said["worker_count"], said["queue_length"], said["processed_requests"]) == (1, 4, 1)
-    assert said["queues"] == {"fast": 1, "slow": 2, "claimed": 1, "failed": 2}
-    assert said["workers"] == [{"slot": "fast-1", "job": ids[0], "rows": 3, "expected": 9}]
+    assert said["queues"] == {"fast": 1, "slow": 2, "claimed": 1, "failed": 2, "done": 0}
+    worker = {"slot": "fast-1", "worker": "w", "job": ids[0], "since": 0, "rows": 3, "expected": 9}
+    assert said["workers"] == [worker]
     assert 0 <= said["oldest_waiting"] < 60
     assert said["failed_last_24_hours"] == 1
     slot.close()
@@ -549,6 +550,10 @@ def test_status_of_a_job(client: WsgiClient) -> None:
     said = accepted(client.post("/status", job=ids[2]))
     assert (said["state"], said["rows"], said["download_url"]) == ("done", 9, "https://data.example.org/dl/a.zip")
     assert "ann@example.org" not in json.dumps(said)
+    report = accepted(client.post("/status", job=ids[2], report="yes"))
+    assert said.items() <= report.items()
+    assert (report["task"], report["email"], report["folder"]) == ("package_datastore", "ann@example.org", "done")
+    assert report["history"] == [{"at": 4e9, "words": "archive a.zip (9 rows, 5 bytes)"}]
 
 
 @pytest.mark.parametrize("job", ["x", "../../etc/passwd", "a/b", "\0", "🔑", ".", "x" * 1000])
@@ -777,7 +782,7 @@ def test_cgi_refuses(client: WsgiClient) -> None:
 @pytest.mark.parametrize(
     ("settings", "logged"),
     [
-        ({"secret": "change-me"}, "secret: everybody can read that one"),
+        ({"secret": "change-me"}, "secret: this one is published"),
         ({"secret": None}, "secret: missing"),
         ({"secret": SECRET, "spool_directry": "x"}, "did you mean spool_directory?"),
     ],

@@ -317,7 +317,7 @@ def test_an_archive_is_only_read(running: Running) -> None:
     assert (running.workspace.store.directory / NAME).read_bytes() == CONTENT
 
 
-def test_slow_readers_block_nobody(running: Running) -> None:
+def test_slow_readers_do_not_block_others(running: Running) -> None:
     """More of them than the server has threads, each with more than sockets hold."""
     parts = urlsplit(running.address)
     with ExitStack() as stack:
@@ -422,7 +422,9 @@ def test_a_name_of_this_host(tmp_path: Path) -> None:
             assert answer.code == 401
 
 
-@pytest.mark.parametrize(("secret", "words"), [(None, "secret: missing"), ("change-me", "secret: everybody can read")])
+@pytest.mark.parametrize(
+    ("secret", "words"), [(None, "secret: missing"), ("change-me", "secret: this one is published")]
+)
 def test_no_secret_no_server(tmp_path: Path, secret: Any, words: str) -> None:
     run = Workspace(tmp_path, secret=secret).run("serve", "--port", "0")
     assert (run.returncode, run.stdout) == (2, "")

@@ -1,4 +1,4 @@
-"""Everything that somebody can get wrong: each gives its exit code and one line that says what to do."""
+"""What users can get wrong: each fault gives its exit code and one line that says what to do."""
 
 import json
 import os
@@ -79,7 +79,7 @@ CONFIGURATION = [
     Case("a link that is none", "process", 2, "download_url", settings={"download_url": "data.example.org"}),
     Case("a delay above its limit", "process", 2, "retry_delay", settings={"retry_delay": 9, "retry_delay_max": 5}),
     Case("no database URL", "stats", 2, "stats_db", settings={"stats_db": "stats.db"}),
-    Case("a database that nobody knows", "stats", 2, "stats_db", settings={"stats_db": "moon://x/y"}),
+    Case("a database of an unknown kind", "stats", 2, "stats_db", settings={"stats_db": "moon://x/y"}),
     Case("a zip_command without output", "process", 2, "zip_command", settings={"zip_command": "zip {input}"}),
 ]
 

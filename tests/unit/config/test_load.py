@@ -1,4 +1,4 @@
-"""The configuration: what is read, and that whoever writes it wrong is told where, what, and what instead."""
+"""The configuration: what is read, and that each mistake is named with its place and what was expected."""
 
 import re
 import subprocess
@@ -8,9 +8,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from ckanpackager.config.example import TO_BE_SET, documented_example
+from ckanpackager.config.example import documented_example
 from ckanpackager.config.load import _URL, PUBLISHED_SECRETS, find_configuration, load_settings
-from ckanpackager.config.settings import Settings
+from ckanpackager.config.settings import Settings, with_trait
 from ckanpackager.errors import ConfigError
 
 EXAMPLE = Path(__file__).parents[3] / "ckanpackager.yaml.example"
@@ -47,7 +47,7 @@ def test_the_example_in_the_repository_is_the_one_that_the_settings_describe() -
 def test_the_example_loads_and_its_secret_is_known_to_be_published(tmp_path: Path) -> None:
     settings = load(tmp_path, documented_example())
     assert settings.receiver.secret in PUBLISHED_SECRETS
-    assert settings.mail.download_url == TO_BE_SET["download_url"]
+    assert settings.mail.download_url == with_trait("example")["download_url"]
 
 
 def test_the_example_with_every_line_uncommented_holds_the_defaults(tmp_path: Path) -> None:
@@ -290,7 +290,7 @@ NOT_YAML = {
     "workers:\n\tfast: 1": "2: a tab; indent with spaces",
     "secret: %x": "1: put text that starts with this character in quotes",
     "secret: *x": "1: put text that starts with * in quotes",
-    'secret: "\\x"': "1: a backslash that means nothing in double quotes; use single quotes",
+    'secret: "\\x"': "1: a backslash that has no meaning in double quotes; use single quotes",
     "secret: ]": "1: not YAML; put text in quotes",
     "port: 1\n---\nport: 2": "2: a second document starts here; there can be only one",
     "  port: 1\nhost: x": "2: indented less than the first line",
@@ -385,7 +385,7 @@ def test_a_secret_written_as_python_or_without_its_blank_is_not_told_either(tmp_
 # Where it is
 
 
-def test_the_file_asked_for_goes_before_the_variable_and_that_before_the_usual_places(tmp_path: Path) -> None:
+def test_the_explicit_file_goes_before_the_variable_and_the_usual_places(tmp_path: Path) -> None:
     system, here = tmp_path / "etc.yaml", tmp_path / "ckanpackager.yaml"
     environ = {"CKANPACKAGER_CONFIG": "named.yaml"}
     system.touch()

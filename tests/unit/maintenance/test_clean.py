@@ -124,7 +124,7 @@ def test_what_dead_workers_left_in_tmp_goes_after_an_hour(workspace: Workspace) 
     assert workspace.spool.names("tmp") == ["young"]
 
 
-def test_a_part_goes_unless_somebody_writes_it(workspace: Workspace) -> None:
+def test_a_part_goes_unless_a_worker_writes_it(workspace: Workspace) -> None:
     key = "a" * 32
     part = workspace.store.directory / f".{key}-{'b' * 32}.part"
     part.mkdir()
