@@ -25,7 +25,6 @@ DIRECTORY = re.compile(r"[0-9a-f]{32}-[0-9a-f]{32}")
 LINK = re.compile(r"([0-9a-f]{32}-[0-9a-f]{32})/[A-Za-z0-9-]{1,80}\.zip|named/[a-z0-9][a-z0-9-]{0,63}\.zip")
 """What the web server serves below the store's URL; its first group is an archive's directory."""
 
-PACKAGE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 NAMED = "named"
 ABOUT = ".about.json"
 EXPIRED = ".expired"

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from ckanpackager import logs
+from ckanpackager.archives.store import Store
 from ckanpackager.cli import remote
 from ckanpackager.config.load import find_configuration, load_settings
 from ckanpackager.config.settings import Settings
@@ -29,6 +30,13 @@ class CliContext:
         if settings.logging.log:
             logs.add_target(settings.logging.log)
         return settings
+
+    @cached_property
+    def store(self) -> Store:
+        archives = self.settings.archives
+        store = Store(Path(archives.store_directory), archives.cache_time)
+        store.prepare()
+        return store
 
     @cached_property
     def spool(self) -> Spool:

@@ -29,6 +29,7 @@ _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[\w.-]+)(:[0-9]{1,5})?")
 _SQLITE_FILE = re.compile(r"(sqlite(?:\+\w+)?:///)(?!/|file:)([^?]+)")
 _SQLITE_MEMORY = re.compile(r"sqlite(\+\w+)?://(/(:memory:)?)?(\?.*)?")
 _ODD = re.compile(r"[\s?#{}]")
+_PACKAGE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _URL = "expected a URL that starts with https:// or http://, without ?, # and placeholders"
 
 _Faults = Iterator[tuple[tuple[str, ...], str]]
@@ -87,11 +88,28 @@ def cross_checks(settings: Settings) -> _Faults:
     if settings.archives.zip_command is not None:
         for words in _command_checks(settings.archives.zip_command):
             yield ("zip_command",), words
+    for words in _named_checks(settings.named.named_packages):
+        yield ("named_packages",), words
     statistics = settings.statistics
     if "://" not in statistics.stats_db or _SQLITE_MEMORY.fullmatch(statistics.stats_db):
         yield ("stats_db",), "expected the SQLAlchemy URL of a database on disk or server, as in sqlite:///stats.db"
     if statistics.anonymize_emails and not statistics.anonymize_key:
         yield ("anonymize_key", "anonymize_emails"), "missing, and anonymize_emails needs it"
+
+
+def _named_checks(packages: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Names become file names, schedules must be understood; the tasks' parameters are checked where they are used."""
+    for name, values in packages.items():
+        if not _PACKAGE_NAME.fullmatch(name):
+            yield f"{quoted(name)}: expected a name of small letters, digits and hyphens, 64 at most"
+        refresh = values.get("refresh")
+        if refresh is not None:
+            from ckanpackager.config import schedule  # rarely needed, and the receiver must start fast
+
+            try:
+                schedule.parse(str(refresh))
+            except ValueError as error:
+                yield f"{name}.refresh: {error}"
 
 
 def _mail_checks(mail: Mail) -> _Faults:
