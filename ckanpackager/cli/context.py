@@ -23,8 +23,13 @@ class CliContext:
     remote: remote.Options
 
     @cached_property
+    def found_file(self) -> Path:
+        """The configuration file.  Raises ConfigError."""
+        return find_configuration(self.file, os.environ, Path.cwd())
+
+    @cached_property
     def settings(self) -> Settings:
-        settings = load_settings(find_configuration(self.file, os.environ, Path.cwd()), os.environ)
+        settings = load_settings(self.found_file, os.environ)
         if settings.logging.debug:
             logging.getLogger().setLevel(logging.DEBUG)
         if settings.logging.log:

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from ckanpackager import __version__, logs
-from ckanpackager.cli import admin, demo, jobs, process, refresh, remote, serve, show
+from ckanpackager.cli import admin, config, demo, jobs, process, refresh, remote, serve, show
 from ckanpackager.cli.context import CliContext
 from ckanpackager.errors import BadRequest, CkanpackagerError, ConfigError
 
@@ -81,6 +81,6 @@ def _say(text: str, code: int) -> None:
 
 for _command in (jobs.queue, process.process, show.status, show.stats, jobs.retry, jobs.cancel):
     cli.add_command(_command)
-for _command in (refresh.refresh, admin.clear_cache, admin.clean, admin.check, serve.serve, demo.demo):
+for _command in (config.config, refresh.refresh, admin.clear_cache, admin.clean, admin.check, serve.serve, demo.demo):
     cli.add_command(_command)
 cli.add_command(admin.clear_cache, "cc")
