@@ -14,7 +14,11 @@ from ckanpackager.errors import ConfigError, PermanentFailure
 
 @click.group()
 def config() -> None:
-    """Write, check and show the configuration, and convert that of the original ckanpackager."""
+    """Write, check and show the configuration, and convert that of the original ckanpackager.
+
+    \b
+    ckanpackager config validate
+    """
 
 
 def _to_file(command: Callable[..., Any]) -> Callable[..., Any]:
