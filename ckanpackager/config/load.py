@@ -127,8 +127,13 @@ def _mail_checks(mail: Mail) -> _Faults:
             )
     if not _is_url(mail.download_url):
         yield ("download_url",), _URL
-    if not _MAILBOX.fullmatch(mail.email_from):
-        yield ("email_from",), "expected one address, without placeholders, as in: Data portal <data@example.org>"
+    faults = templates.check(mail.email_from, templates.IN_SENDER)
+    for words in faults:
+        yield ("email_from",), words
+    if not faults and not _MAILBOX.fullmatch(
+        templates.render(mail.email_from, dict.fromkeys(templates.IN_SENDER, "x"))
+    ):
+        yield ("email_from",), "expected one address, as in: Data portal <data@example.org>"
     if bool(mail.smtp_login) != bool(mail.smtp_password):
         there, missing = ("smtp_login", "smtp_password") if mail.smtp_login else ("smtp_password", "smtp_login")
         yield (missing, there), f"missing, and {there} is set"

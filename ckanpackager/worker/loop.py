@@ -10,16 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ckanpackager.archives.store import Store
 from ckanpackager.config.settings import Settings
 from ckanpackager.jobs.job import Job
 from ckanpackager.jobs.request import Queue
 from ckanpackager.spool.claim import Claim
 from ckanpackager.spool.queue import Spool
 from ckanpackager.spool.worker_slots import Slot, Worker
-from ckanpackager.worker.pipeline import run_job
 from ckanpackager.worker.signals import Stop, Stopped
-from ckanpackager.worker.steps import WorkerContext
 
 if TYPE_CHECKING:
     from ckanpackager.statistics import StatisticsDatabase
@@ -53,7 +50,7 @@ def work(spool: Spool, settings: Settings, queues: Sequence[Queue], limits: Limi
     tally, ends = Tally(), time.monotonic() + (limits.max_time or 0)
     with ExitStack() as stack:
         report = _Report(show)
-        context = _worker_context(settings, stop, report, stack)
+        run: Callable[[Claim], bool] | None = None
         backlog = {queue: spool.claim_due(queue, time.time) for queue in queues}
         while not stop.told and not (limits.max_time and time.monotonic() >= ends):
             if (found := _next(spool, settings, backlog)) is None:
@@ -63,9 +60,10 @@ def work(spool: Spool, settings: Settings, queues: Sequence[Queue], limits: Limi
                 continue
             claim, slot = found
             with closing(slot), closing(claim):
-                report.begin(slot, claim.job, context.name)
+                report.begin(slot, claim.job, _worker_name())
                 try:
-                    served = run_job(claim, context)
+                    run = run or _first_run(claim, settings, stop, report, stack)
+                    served = run(claim)
                 except Stopped:
                     break
             tally.served += served
@@ -96,9 +94,27 @@ def _next(spool: Spool, settings: Settings, backlog: dict[Queue, Iterator[Claim]
     return None
 
 
-def _worker_context(settings: Settings, stop: Stop, report: "_Report", stack: ExitStack) -> WorkerContext:
+def _worker_name() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def _first_run(
+    claim: Claim, settings: Settings, stop: Stop, report: "_Report", stack: ExitStack
+) -> Callable[[Claim], bool]:
+    """What runs this job and those after it; if it cannot be had, the job goes back to its queue.
+
+    Imported when there is a job: cron starts this program every minute, and mostly nothing waits.
+    """
+    from ckanpackager.archives.store import Store
+    from ckanpackager.worker.pipeline import run_job
+    from ckanpackager.worker.steps import WorkerContext
+
     store = Store(Path(settings.archives.store_directory), settings.archives.cache_time)
-    store.prepare()
+    try:
+        store.prepare()
+    except BaseException:
+        claim.release(time.time())
+        raise
 
     @functools.cache
     def statistics() -> "StatisticsDatabase":
@@ -110,8 +126,8 @@ def _worker_context(settings: Settings, stop: Stop, report: "_Report", stack: Ex
 
         return stack.enter_context(open_statistics(settings.statistics))
 
-    return WorkerContext(
-        name=f"{socket.gethostname()}:{os.getpid()}",
+    context = WorkerContext(
+        name=_worker_name(),
         settings=settings,
         store=store,
         statistics=statistics,
@@ -119,6 +135,7 @@ def _worker_context(settings: Settings, stop: Stop, report: "_Report", stack: Ex
         tell=report.progress,
         stop=stop,
     )
+    return lambda claim: run_job(claim, context)
 
 
 class _Report:

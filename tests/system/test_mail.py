@@ -1,9 +1,7 @@
 """The post: what a mail says, and that servers of every temper get it once, or a reason is given."""
 
-import shutil
 import socket
 import ssl
-import subprocess
 from datetime import UTC, datetime
 from email import message_from_bytes
 from email.message import EmailMessage
@@ -13,6 +11,7 @@ from typing import Any
 
 import pytest
 from aiosmtpd.smtp import AuthResult, LoginPassword
+from support.programs import make_certificate
 from support.smtp_server import Server, running
 
 from ckanpackager.config.settings import Mail
@@ -36,14 +35,7 @@ VALUES = {
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A certificate for localhost, and its key, in one file."""
-    if not shutil.which("openssl"):
-        pytest.skip("needs the openssl command")
-    path = tmp_path_factory.mktemp("tls") / "localhost.pem"
-    what = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
-    command = ["openssl", *what.split(), "-addext", "subjectAltName=DNS:localhost", "-keyout", str(path)]
-    subprocess.run([*command, "-out", f"{path}.crt"], check=True, capture_output=True)
-    path.write_text(path.read_text() + Path(f"{path}.crt").read_text())
-    return path
+    return make_certificate(tmp_path_factory.mktemp("tls"), "DNS:localhost")
 
 
 @pytest.fixture
@@ -176,6 +168,27 @@ def test_no_value_can_begin_a_line_of_the_text(breaks: str) -> None:
 def test_what_is_not_exactly_one_address_gets_no_mail(recipient: str) -> None:
     with pytest.raises(PermanentFailure, match="no e-mail address"):
         mail(recipient=recipient)
+
+
+@pytest.mark.parametrize(
+    ("sender", "values", "header"),
+    [
+        ("{ckan_host} <no-reply@{ckan_host}>", {}, '"data.example.org" <no-reply@data.example.org>'),
+        ("<no-reply@{ckan_host}>", {"ckan_host": "data.example.org:5000"}, "no-reply@data.example.org"),
+        ("Rows of {resource_id} <a@b.org>", {"resource_id": "x <eve@e.org>"}, '"Rows of x <eve@e.org>" <a@b.org>'),
+        ("{doi} <a@b.org>", {"doi": ""}, "a@b.org"),
+    ],
+)
+def test_the_sender_may_use_placeholders_and_no_value_takes_its_place(sender: str, values: Any, header: str) -> None:
+    message = mail(values, email_from=sender)
+    assert str(message["From"]) == header.replace('"data.example.org"', "data.example.org")
+    (address,) = message["From"].addresses
+    assert address.addr_spec == header.rpartition("<")[2].rstrip(">")
+
+
+def test_a_value_that_makes_no_address_of_the_sender_lets_the_mail_wait() -> None:
+    with pytest.raises(TemporaryFailure, match="email_from"):
+        mail({"resource_id": "a@b"}, email_from="{resource_id}@example.org")
 
 
 @pytest.mark.parametrize("sender", ["", "nobody", "Name <nobody>", "a@b, c@d"])
