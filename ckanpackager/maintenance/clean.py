@@ -25,7 +25,7 @@ def clean(spool: Spool, store: Store, settings: Settings, now: float) -> dict[st
         job.archive_directory for job in open_jobs if job.archive_directory
     }
     store.forget_expired(now - settings.spool.keep_done * DAY)
-    return {
+    removed = {
         "archives": store.expire(now - settings.archives.keep_archives * DAY, in_use),
         "done jobs": spool.remove_older("done", now - settings.spool.keep_done * DAY),
         "failed jobs": spool.remove_older("failed", now - settings.spool.keep_failed * DAY),
@@ -33,6 +33,12 @@ def clean(spool: Spool, store: Store, settings: Settings, now: float) -> dict[st
         + store.remove_orphans()
         + _remove_scratch(store, Path(settings.archives.temp_directory or tempfile.gettempdir()), now - DAY),
     }
+    if (days := settings.statistics.keep_statistics) is not None:
+        from ckanpackager.statistics import open_statistics  # SQLAlchemy takes its time, and most sites keep all
+
+        with open_statistics(settings.statistics) as statistics:
+            removed["requests and errors"] = statistics.remove_older(now - days * DAY)
+    return removed
 
 
 def _remove_scratch(store: Store, directory: Path, before: float) -> int:

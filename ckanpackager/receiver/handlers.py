@@ -82,7 +82,7 @@ def _status(request: HandlerRequest) -> dict[str, Any]:
         job = tell(*found, request.settings, request.spool, time.time())
         return {**msgspec.to_builtins(job), "msg": job.message}
     service = service_status(request.spool, time.time())
-    with open_statistics(request.settings.statistics) as statistics:
+    with open_statistics(request.settings.statistics, to_read=True) as statistics:
         processed = statistics.totals().get("*", {}).get("requests", 0)
     named = msgspec.to_builtins(list(statuses(request.settings, request.spool)))
     return {**msgspec.to_builtins(service), "processed_requests": processed, "named_packages": named}
@@ -126,7 +126,7 @@ def _clear_caches(request: HandlerRequest) -> dict[str, Any]:
 def _totals(request: HandlerRequest) -> dict[str, Any]:
     from ckanpackager.statistics import open_statistics
 
-    with open_statistics(request.settings.statistics) as statistics:
+    with open_statistics(request.settings.statistics, to_read=True) as statistics:
         return {"totals": statistics.totals(_text(request, "resource_id"))}
 
 
@@ -136,7 +136,7 @@ def _listing(table: str) -> Callable[[HandlerRequest], dict[str, Any]]:
 
         offset, limit = _integer(request, "offset", 0), _integer(request, "limit", 100)
         resource_id, email = _text(request, "resource_id"), _text(request, "email")
-        with open_statistics(request.settings.statistics) as statistics:
+        with open_statistics(request.settings.statistics, to_read=True) as statistics:
             rows = statistics.requests if table == "requests" else statistics.errors
             return {table: rows(offset=offset, limit=limit, resource_id=resource_id, email=email)}
 
