@@ -124,6 +124,10 @@ def _names(value: Any) -> Any:
     return [name.strip() for name in value.split(",")]
 
 
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
 def _sort(value: Any) -> Any:
     return _json_if_text(value) if isinstance(value, str) and value.lstrip().startswith("[") else value
 
@@ -189,6 +193,7 @@ _CONVERT: dict[str, Callable[[Any], Any]] = {
     "sort": _sort,
     "resource_url": _quoted_as_browsers_do,
     "for_gbif": _is_there,
+    "format": _lower,
 }
 _CHECK: dict[str, Callable[[Any], None]] = {
     "resource_id": _check_text,
