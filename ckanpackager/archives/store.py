@@ -151,9 +151,9 @@ class Store:
             self._replace(self.directory / layout.NAMED / f".{name}.json", msgspec.json.encode(archive))
         return archive
 
-    def clear(self) -> int:
-        """Remove all archives but those of named packages, symbolic links and what these lead to; how many."""
-        return self._remove(self._entries())
+    def clear(self, in_use: Collection[str] = ()) -> int:
+        """Remove all archives but those in use, those of named packages, links and what these lead to; how many."""
+        return self._remove([entry for entry in self._entries() if entry not in in_use])
 
     def expire(self, before: float, in_use: Collection[str]) -> int:
         """The same for archives published before a time, but for the directories in use; how many."""
@@ -188,6 +188,8 @@ class Store:
         if path.suffix == ".newest":
             if layout.archive_in(self.directory, path.read_text("ascii", "replace")) is None:
                 path.unlink(missing_ok=True)
+            return False
+        if path.suffix == ".lock":  # which goes when it is released, once: another process may lock a new one then
             return False
         if not path.is_dir():
             path.unlink(missing_ok=True)

@@ -439,7 +439,7 @@ def test_a_file_that_breaks_off_is_begun_again(workspace: Workspace, api: CkanAp
 def test_of_a_table_that_breaks_off_nothing_is_left(
     workspace: Workspace, api: CkanApi, dataset: Building, once: None, zip_command: str | None
 ) -> None:
-    workspace.configure(zip_command=zip_command, page_size=1000)
+    workspace.configure(include_datapackage=True, zip_command=zip_command, page_size=1000)
     bad = dataset.table("Bad")
     api.resources[bad] = Resource(sample.FIELDS, list(sample.rows(3000)))
     dataset.table("Good")

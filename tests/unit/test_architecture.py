@@ -43,7 +43,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "worker": PURE
     | {"config", "spool", "status", "statistics", "archives", "mail", "packagers", "http_client", "hosts"},
     "maintenance": PURE
-    | {"config", "spool", "status", "statistics", "archives", "mail", "ckan", "darwin_core", "http_client"},
+    | {"durable_files", "archives", "ckan", "config", "darwin_core", "http_client", "mail"}
+    | {"spool", "statistics", "status"},
     "demo": {"errors"},
     "cli": PURE
     | {
