@@ -47,13 +47,15 @@ def create(path: Path, settings: Archives, now: float) -> Iterator[Archive]:
     TemporaryFailure where the disk is full or the command fails, PermanentFailure if there is no such command.
     """
     try:
+        if settings.temp_directory:
+            os.makedirs(settings.temp_directory, mode=0o700, exist_ok=True)
         if settings.zip_command is None:
             with path.open("wb") as file:
                 zip = ZipArchive(file, settings.compression_level, now, settings.temp_directory)
                 yield zip
                 zip.finish()
         else:
-            prefix = f"ckanpackager-{path.name.strip('.')}-"
+            prefix = f"ckanpackager-{path.parent.name.strip('.')}-"  # by which `clean` knows whose they are
             with tempfile.TemporaryDirectory(prefix=prefix, dir=settings.temp_directory) as directory:
                 files = FilesArchive(Path(directory))
                 yield files

@@ -260,7 +260,7 @@ class Archives(Struct, frozen=True, kw_only=True):
         Text | None,
         Meta(
             extra={"path": "directory"},
-            description="Directory of temporary files. Unset: the system's (TMPDIR or /tmp).",
+            description="Directory of temporary files, made where it is missing. Unset: the system's (TMPDIR or /tmp).",
         ),
     ] = None
     cache_time: Annotated[
@@ -355,9 +355,13 @@ class Mail(Struct, frozen=True, kw_only=True):
         ),
     ] = None
     smtp_timeout: Annotated[Seconds, Meta(description="Seconds that the mail server may take to answer.")] = 30
-    email_from: Annotated[Text, Meta(description="Sender: an address, with or without a name.")] = (
-        "ckanpackager <nobody@localhost>"
-    )
+    email_from: Annotated[
+        Text,
+        Meta(
+            description="Sender: an address, with or without a name. It may use {ckan_host} (in the address: without "
+            "its port), {resource_id}, {zip_file_name} and {doi}."
+        ),
+    ] = "ckanpackager <nobody@localhost>"
     email_subject: Annotated[
         Text, Meta(extra={"template": "link", "single_line": True}, description="Subject of the mail with the link.")
     ] = "Resource from {ckan_host}"
@@ -409,15 +413,26 @@ class Statistics(Struct, frozen=True, kw_only=True):
         ),
     ] = "sqlite:///stats.db"
     anonymize_emails: Annotated[
-        bool, Meta(description="Store a keyed hash of each e-mail address, and its domain, instead of the address.")
+        bool, Meta(description="Store a hash of each e-mail address, and its domain, instead of the address.")
     ] = False
+    anonymize_scheme: Annotated[
+        Literal["keyed", "bcrypt"],
+        Meta(
+            description="How: keyed, by anonymize_key; or bcrypt, as the original did, so that its database goes on "
+            "(pip install 'ckanpackager[bcrypt]'). bcrypt's salt is the domain: whoever has the database can try "
+            "addresses."
+        ),
+    ] = "keyed"
     anonymize_key: Annotated[
         str | None,
         Meta(
             extra={"secret": True, "environment": True},
-            description="Key of that hash, required with anonymize_emails; keep it: with another key the same "
-            "person counts as a new one. Also $CKANPACKAGER_ANONYMIZE_KEY.",
+            description="Key of the keyed hash, which needs it; keep it: with another key the same person counts as a "
+            "new one. Also $CKANPACKAGER_ANONYMIZE_KEY.",
         ),
+    ] = None
+    keep_statistics: Annotated[
+        Days | None, Meta(description="Days that `ckanpackager clean` keeps requests and errors. Unset: for ever.")
     ] = None
 
 
@@ -458,6 +473,25 @@ class DarwinCore(Struct, frozen=True, kw_only=True):
     ] = field(default_factory=lambda: {"associatedMedia": ASSOCIATED_MEDIA})
 
 
+class NamedPackages(Struct, frozen=True, kw_only=True):
+    """Named packages, kept fresh
+
+    Archives behind links that stay the same, <download_url>/named/<name>.zip; `ckanpackager refresh`, from cron, and
+    POST /refresh build those anew whose source has changed.
+    """
+
+    named_packages: Annotated[
+        dict[str, dict[str, Any]],
+        Meta(
+            description="By name (small letters, digits, hyphens): task and its parameters, without email; refresh, "
+            "how often to look (a line of cron, or a time span); only_if_changed (true unless set to false); "
+            "changed_field, whose highest value tells whether rows have changed. As in: {gbif-specimens: {task: "
+            "package_dwc_archive, api_url: 'https://data.example.org/api/3/action/datastore_search', resource_id: "
+            "specimens, refresh: '0 3 * * *', changed_field: Modified}}"
+        ),
+    ] = field(default_factory=dict)
+
+
 class Logging(Struct, frozen=True, kw_only=True):
     """Logging"""
 
@@ -482,6 +516,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     mail: Mail = Mail()
     statistics: Statistics = Statistics()
     darwin_core: DarwinCore = DarwinCore()
+    named: NamedPackages = NamedPackages()
     logging: Logging = Logging()
 
 

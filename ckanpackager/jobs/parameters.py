@@ -1,9 +1,10 @@
 """Reading and checking parameters: from forms, JSON or shell words.  Pure: no files, no clock, no network."""
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, get_args, get_origin
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import msgspec
 
@@ -11,27 +12,36 @@ from ckanpackager.errors import BadRequest, did_you_mean
 from ckanpackager.jobs import email_address
 from ckanpackager.jobs.request import TASKS, PackageUrl, Request
 
+_KEPT_IN_URLS = "%/:?#[]@!$&'()*+,;=-._~"  # what RFC 3986 allows
 DEEPEST = 50  # levels of lists and objects in a parameter
 
 
-def request_from(task: str, parameters: Mapping[str, Any], *, strict: bool = False) -> Request:
+def request_from(
+    task: str, parameters: Mapping[str, Any], *, strict: bool = False, with_requester: bool = True
+) -> Request:
     """Make a request of a task's parameters: texts, as forms and shells have them, or JSON values.
 
     Empty parameters count as absent.  A parameter that no task knows is refused when its name is close to a known
-    one, since it is probably a mistake; others are passed over, or refused too with `strict`.
+    one, since it is probably a mistake; others are passed over, or refused too with `strict`.  A named package has no
+    requester, so its `email` is empty.
     Raises BadRequest, naming every parameter that is wrong.
     """
     if (kind := TASKS.get(task)) is None:
         near = did_you_mean(task, TASKS, 0.8)
         meant = f"did you mean {near}?" if near else f"expected one of {', '.join(TASKS)}"
         raise BadRequest(f"unknown task {task!r}: {meant}")
-    given = {name: value for name, value in parameters.items() if value is not None and value != ""}
+    given = {
+        name: value for name, value in parameters.items() if value is not None and (value != "" or name == "for_gbif")
+    }
     if kind is PackageUrl and not strict and not _is_url(given.get("api_url")):
         given.pop("api_url", None)  # before it had a meaning, portals could send anything there
     faults = _unknown_parameters(task, given, strict)
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = {} if with_requester else {"email": ""}
     for field in msgspec.structs.fields(kind):
-        if field.name in given:
+        if field.name in values:
+            if field.name in given:
+                faults.append(f"{field.name}: a named package has no requester")
+        elif field.name in given:
             try:
                 value = _CONVERT[field.name](given[field.name]) if field.name in _CONVERT else given[field.name]
                 _check_json(value)
@@ -65,10 +75,11 @@ def parameters_from_words(words: tuple[str, ...]) -> dict[str, str]:
     return parameters
 
 
-def check(request: Request) -> None:
+def check(request: Request, *, with_requester: bool = True) -> None:
     """Check what was read from a file as if it came from a caller.  Raises ValueError."""
     for name in request.__struct_fields__:
-        _check(name, getattr(request, name))
+        if with_requester or name != "email":
+            _check(name, getattr(request, name))
 
 
 def plain(error: Exception) -> str:
@@ -119,6 +130,20 @@ def _lower(value: Any) -> Any:
 
 def _sort(value: Any) -> Any:
     return _json_if_text(value) if isinstance(value, str) and value.lstrip().startswith("[") else value
+
+
+def _quoted_as_browsers_do(value: Any) -> Any:
+    """A URL with its blanks and other letters percent-encoded after the host; what is encoded already stays."""
+    if not isinstance(value, str):
+        return value
+    text = re.sub(r"[\t\r\n]", "", value.strip())
+    found = re.fullmatch(r"(https?://[^/?#]*)(.*)", text, re.IGNORECASE)
+    return found[1] + quote(found[2], _KEPT_IN_URLS) if found and text.isprintable() else text
+
+
+def _is_there(value: Any) -> bool:
+    """The original took any value for yes, an empty one, too."""
+    return value.strip().lower() not in ("false", "0", "no") if isinstance(value, str) else bool(value)
 
 
 def _check(name: str, value: Any) -> None:
@@ -176,6 +201,8 @@ _CONVERT: dict[str, Callable[[Any], Any]] = {
     "filters": _json_if_text,
     "fields": _names,
     "sort": _sort,
+    "resource_url": _quoted_as_browsers_do,
+    "for_gbif": _is_there,
     "format": _lower,
 }
 _CHECK: dict[str, Callable[[Any], None]] = {

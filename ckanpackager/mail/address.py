@@ -1,16 +1,23 @@
 """E-mail addresses as the headers of a mail need them."""
 
+from collections.abc import Mapping
 from email.headerregistry import Address
 
+from ckanpackager.config.templates import render
 from ckanpackager.errors import PermanentFailure, TemporaryFailure, one_line
 from ckanpackager.jobs import email_address
 
 
-def sender_address(text: str) -> Address:
-    """The address in `email_from`, with or without a name.  Raises TemporaryFailure."""
-    name, _, address = text.strip().removesuffix(">").rpartition("<")
+def sender_address(template: str, values: Mapping[str, str]) -> Address:
+    """The address in `email_from`, with or without a name, its placeholders filled.  Raises TemporaryFailure.
+
+    Name and address are filled apart, so that no value can take the place of the address.
+    """
+    name, _, address = template.strip().removesuffix(">").rpartition("<")
+    host = values.get("ckan_host", "").rpartition(":")[0] or values.get("ckan_host", "")
     try:
-        return Address(one_line(name).strip('"'), *email_address.parse(address.strip()))
+        filled = render(address, {**values, "ckan_host": host})
+        return Address(one_line(render(name, values)).strip('" '), *email_address.parse(filled.strip()))
     except ValueError as error:
         raise TemporaryFailure(f"email_from: {error}") from None
 

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from ckanpackager import durable_files
 from ckanpackager.config.settings import Mail
+from ckanpackager.config.templates import IN_SENDER
 from ckanpackager.errors import (
     MESSAGE_LENGTH,
     CkanpackagerError,
@@ -60,7 +61,7 @@ def send(
 
 def check(settings: Mail) -> str:
     """Try everything but sending; the result in a sentence.  Raises as `send` does."""
-    sender_address(settings.email_from)
+    sender_address(settings.email_from, dict.fromkeys(IN_SENDER, "example.org"))
     if settings.mail_transport == "maildir":
         directory = Path(settings.mail_directory).absolute()
         for folder in (directory, directory / "tmp", directory / "new"):

@@ -49,7 +49,8 @@ def package(request: PackageDataset, archive: Archive, context: PackagingContext
             sources=[page for page in (dataset.page, dataset.homepage) if page],
         )
         description.write(archive, contents, context)
-    return Result(packing.rows, tuple(packing.notes), complete=not packing.missing)
+    title = str(shown.get("title") or shown.get("name") or "")
+    return Result(packing.rows, tuple(packing.notes), complete=not packing.missing, title=title)
 
 
 class _Packing:

@@ -104,7 +104,9 @@ class Workspace:
 
     @property
     def archives(self) -> list[str]:
-        return sorted(path.name for path in self.store.directory.glob("*.zip"))
+        """The archives in the store but those of named packages, each `<directory>/<file>`."""
+        store = self.store.directory
+        return sorted(str(path.relative_to(store)) for path in store.glob("[0-9a-f]*-*/*.zip"))
 
     @property
     def mails(self) -> list[EmailMessage]:
