@@ -1,6 +1,6 @@
 """A job: a request, and what has become of it so far.  Pure: no files, no clock, no network."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -56,6 +56,7 @@ class Job(Struct, frozen=True, kw_only=True, omit_defaults=True):
     public_failure: str | None = None  # what requesters read of it
     alerted: bool = False  # whether administrators were told that it has failed for long
     cancelled: bool = False
+    key_removed: bool = False  # the request had an API key, which is kept no longer than the job is open
     link_mailed_at: Moment | None = None
     failure_mailed_at: Moment | None = None
     request_counted_at: Moment | None = None
@@ -66,6 +67,13 @@ class Job(Struct, frozen=True, kw_only=True, omit_defaults=True):
     def link_may_be_mailed(self) -> bool:
         """Whether the requester has the link, or may have it."""
         return self.link_mailed_at is not None or any(attempt.outcome == "unanswered" for attempt in self.attempts)
+
+    @property
+    def without_key(self) -> dict[str, Any]:
+        """What changes in the job so that its file no longer holds the API key."""
+        if self.request.key is None:
+            return {}
+        return {"request": msgspec.structs.replace(self.request, key=None), "key_removed": True}
 
     @property
     def recent_attempts(self) -> tuple[Attempt, ...]:

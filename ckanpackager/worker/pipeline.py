@@ -191,7 +191,7 @@ def _public(step: Step, error: Exception, message: str) -> str:
 def _end(claim: Claim, context: WorkerContext) -> bool:
     job, now = claim.job, context.clock()
     last = job.attempts[-1] if job.attempts[-1].ended else replace(job.attempts[-1], ended=now, outcome="done")
-    changes = {"finished_at": now, "attempts": (*job.attempts[:-1], last)}
+    changes = {**job.without_key, "finished_at": now, "attempts": (*job.attempts[:-1], last)}
     if job.failure is None or job.cancelled:
         claim.finish(**changes)
         return True

@@ -10,6 +10,7 @@ from ckanpackager.archives import writer
 from ckanpackager.archives.store import Store
 from ckanpackager.config.settings import Settings
 from ckanpackager.errors import TemporaryFailure
+from ckanpackager.hosts import HostPolicy
 from ckanpackager.http_client import Client
 from ckanpackager.jobs.job import Archive, Job
 from ckanpackager.jobs.request import cache_key
@@ -102,9 +103,14 @@ def _package(job: Job, context: WorkerContext, _: Record) -> Archive:
 def _client(job: Job, settings: Settings) -> Iterator[Client]:
     client = Client(
         key=job.request.key,
-        site=job.request.url,
         timeout=settings.ckan.request_timeout,
-        allowed_hosts=settings.ckan.allowed_hosts,
+        min_download_rate=settings.ckan.min_download_rate,
+        hosts=HostPolicy(
+            site=job.request.api_url,
+            ckan_hosts=settings.ckan.ckan_hosts,
+            allowed_hosts=settings.ckan.allowed_hosts,
+            allow_private_addresses=settings.ckan.allow_private_addresses,
+        ),
     )
     with contextlib.closing(client):
         yield client

@@ -43,7 +43,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "worker": PURE
     | {"config", "spool", "status", "statistics", "archives", "mail", "packagers", "http_client", "hosts"},
     "maintenance": PURE
-    | {"durable_files", "archives", "ckan", "config", "darwin_core", "http_client", "mail"}
+    | {"durable_files", "archives", "ckan", "config", "darwin_core", "hosts", "http_client", "mail"}
     | {"spool", "statistics", "status"},
     "demo": {"errors"},
     "cli": PURE
@@ -252,7 +252,9 @@ def commands_in(text: str) -> Iterator[list[str]]:
     """What the README writes in code after `ckanpackager`."""
     code = re.findall(r"`([^`\n]+)`", text) + re.findall(r"^ {4}(.+)$|^\$ (.+)$", text, re.MULTILINE)
     for found in code:
-        line = found if isinstance(found, str) else "".join(found)
+        line = re.sub("^runuser .*? -- ", "", found if isinstance(found, str) else "".join(found))
+        if re.match(r"(useradd|install|chown|adduser) ", line):
+            continue  # the user or a directory of that name
         if match := re.search(r"(?:^|[\s/])ckanpackager((?: +[^\s|;&#]+)+)", line):
             yield match[1].replace("\\|", "|").split()
 
