@@ -16,7 +16,7 @@ from ckanpackager.archives import build_lock, layout
 from ckanpackager.jobs.job import Archive
 
 _SHARED = stat.S_ISGID | stat.S_IWGRP
-_LEFT_BEHIND = re.compile(r"\.([0-9a-f]{32})(-[0-9a-f]{32}\.(part|removed)|\.lock|\.newest(\.part)?)")
+_LEFT_BEHIND = re.compile(r"\.([0-9a-f]{32})(-[0-9a-f]{32}\.(part[0-9a-f]{8}|removed)|\.lock|\.newest(\.part)?)")
 
 
 class Store:
@@ -73,9 +73,8 @@ class Store:
     @contextlib.contextmanager
     def part(self, directory: str) -> Iterator[Path]:
         """A path to write the archive for a directory to; what is not published from there is removed."""
-        folder = self.directory / f".{directory}.part"
+        folder = self.directory / f".{directory}.part{secrets.token_hex(4)}"
         with self._explained():
-            shutil.rmtree(folder, ignore_errors=True)  # a dead worker's
             folder.mkdir(mode=0o700)
         try:
             yield folder / "archive.zip"
@@ -116,10 +115,20 @@ class Store:
             os.rename(part, folder / file)
             os.chmod(folder, self._folder_mode())
             durable_files.sync(folder)
-            durable_files.rename(folder, self.directory / directory)
+            try:
+                durable_files.rename(folder, self.directory / directory)
+            except OSError:  # another worker was faster
+                if known := layout.archive_in(self.directory, directory):
+                    return known
+                raise
             if complete:
                 self._replace(self.directory / f".{directory[:32]}.newest", directory.encode())
         return archive
+
+    def has_expired(self, directory: str) -> bool:
+        """Whether an archive was there that `clean` or `clear-cache` has removed."""
+        with self._explained():
+            return layout.has_expired(self.directory, directory)
 
     def publish_named(
         self,
