@@ -29,6 +29,15 @@ MESSAGES = {
 """What a requester reads about each state; `delayed` is `waiting` after a failed attempt."""
 
 
+_OUTCOMES = {
+    "done": "worked",
+    "retry": "failed for now",
+    "failed": "failed",
+    "died": "its worker died",
+    "spool": "failed for now",
+}
+
+
 class JobStatus(Struct, frozen=True, kw_only=True):
     """What a requester may know of a job, which is not whose job it is.
 
@@ -170,10 +179,9 @@ def _history(job: Job) -> Iterator[Event]:
 
 
 def _attempt_event(attempt: Attempt) -> Event:
-    words = "worked" if attempt.ended else "began"
+    words = _OUTCOMES.get(attempt.outcome or "", "began")
     if attempt.error:
-        failed = "failed" if attempt.outcome == "failed" else "failed for now"
-        words = f"{attempt.step or attempt.outcome} {failed}: {attempt.error}"
+        words = f"{attempt.step or 'spool'} {words}: {attempt.error}"
     return Event(attempt.started, f"{attempt.worker}: {words}")
 
 
