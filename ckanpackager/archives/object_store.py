@@ -15,7 +15,8 @@ import os
 import re
 import secrets
 import tempfile
-from collections.abc import Collection, Iterator
+import time
+from collections.abc import Callable, Collection, Iterator
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
@@ -60,8 +61,8 @@ class ObjectStore:
         return f"{key}-{secrets.token_hex(16)}"
 
     def prepare(self) -> None:
-        """See that the bucket can be named and its library is there.  Raises ConfigError."""
-        assert self._bucket is not None
+        """Raises ConfigError if the URL is none, or the library is missing."""
+        _ = self._bucket
 
     def find(self, key: str, now: float) -> Archive | None:
         """The newest archive of that key, if it is young enough to be handed out again."""
@@ -169,17 +170,22 @@ class ObjectStore:
         self._delete(old)
         return len(old)
 
-    def remove_orphans(self, now: float) -> int:
-        """Remove what packers left behind that died while they published; how many archives."""
+    def remove_orphans(self, before: float, is_building: Callable[[str], bool]) -> int:
+        """Remove what packers left behind that died while they published; how many archives.
+
+        Args:
+            before: what has changed since then stays, and what is younger than a day: a packer may be uploading.
+            is_building: whether an archive of a key is being built.
+        """
         import obstore
 
         known = {directory for directory, _ in self._directories()}
         with self._explained():
             there = set(obstore.list_with_delimiter(self._bucket)["common_prefixes"])
-        removed = 0
+        removed, before = 0, min(before, time.time() - _ORPHANED)
         for directory in filter(layout.DIRECTORY.fullmatch, there - known):
             objects = list(self._list(directory))
-            if all(entry["last_modified"].timestamp() < now - _ORPHANED for entry in objects):
+            if all(entry["last_modified"].timestamp() < before for entry in objects) and not is_building(directory[:32]):
                 self._delete([entry["path"] for entry in objects])
                 removed += 1
         return removed

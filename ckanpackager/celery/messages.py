@@ -1,4 +1,4 @@
-"""What goes through the broker, encrypted: orders to packers, and what became of them.
+"""What goes through the broker, encrypted: orders to packers (packagers.build), and what became of them.
 
 Whoever looks into the broker, or at Flower, sees the kind of a task and its resource, but no API key, no credentials
 in a URL, and no name of an archive.
@@ -13,17 +13,9 @@ from msgspec import Struct
 
 from ckanpackager.errors import PermanentFailure, TemporaryFailure
 from ckanpackager.jobs.job import Archive
-from ckanpackager.jobs.request import Request
 
 TASK = "ckanpackager.package"
 T = TypeVar("T", bound=Struct)
-
-
-class Order(Struct, frozen=True):
-    """A request, without the e-mail address, and the name that its archive will have."""
-
-    name: str
-    request: Request
 
 
 class Outcome(Struct, frozen=True, omit_defaults=True):
@@ -71,6 +63,6 @@ class Seal:
             raise ValueError("a message that this `secret` does not open") from None
 
 
-def task_id(name: str) -> str:
-    """The id of the task that builds an archive: always the same one, and it does not tell the archive's name."""
-    return hashlib.sha256(f"ckanpackager {name}".encode()).hexdigest()[:32]
+def task_id(directory: str) -> str:
+    """The id of the task that builds an archive: always the same one, and it does not tell where the archive is."""
+    return hashlib.sha256(f"ckanpackager {directory}".encode()).hexdigest()[:32]

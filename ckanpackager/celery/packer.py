@@ -8,16 +8,18 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ckanpackager.archives.store import open_store
 from ckanpackager.celery import broker
-from ckanpackager.celery.messages import TASK, Order, Outcome, PackagingFailed, Seal
+from ckanpackager.celery.messages import TASK, Outcome, PackagingFailed, Seal
 from ckanpackager.config.settings import Settings
 from ckanpackager.errors import CkanpackagerError, TemporaryFailure
 from ckanpackager.jobs.job import Archive
+from ckanpackager.packagers.build import Order, Tell, build, existing
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -26,7 +28,6 @@ log = logging.getLogger("ckanpackager")
 BEAT = 5.0  # seconds between two signs of life, at most
 BEATS = 4  # signs of life, at least, within packer_timeout
 RETRIES = {"result_backend_always_retry": True, "result_backend_max_retries": 12}  # some 30 s: a broker's restart
-Tell = Callable[[int, int | None], None]
 
 
 @functools.cache
@@ -85,12 +86,9 @@ def _outcome(order: Order, settings: Settings, tell: Tell) -> Outcome:
 
 
 def _archive(order: Order, settings: Settings, tell: Tell) -> Archive:
-    """The archive of that name: the one that is there, or a new one."""
-    from ckanpackager.archives.stores import open_store
-    from ckanpackager.packagers.build import build
-
+    """The archive that was ordered: the one that is there, or a new one."""
     store = open_store(settings)
-    return store.get(order.name) or build(order.request, order.name, settings, store, tell)
+    return existing(order, store) or build(order, settings, store, tell)
 
 
 def _is_wanted(task: Any, beat: float) -> bool:

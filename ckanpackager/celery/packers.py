@@ -13,10 +13,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ckanpackager.celery import broker
-from ckanpackager.celery.messages import TASK, Order, Outcome, PackagingFailed, Seal
+from ckanpackager.celery.messages import TASK, Outcome, PackagingFailed, Seal, task_id
 from ckanpackager.config.settings import Settings
-from ckanpackager.errors import ConfigError, TemporaryFailure
-from ckanpackager.jobs.request import QUEUES, Queue, Request
+from ckanpackager.errors import MESSAGE_LENGTH, ConfigError, TemporaryFailure, one_line
+from ckanpackager.jobs.request import QUEUES, Queue
+from ckanpackager.packagers.build import Order
 
 _ANSWER = 1.0  # seconds that packers have for an answer
 
@@ -46,10 +47,13 @@ class Packers:
         self._results = broker.application(settings, result_backend_thread_safe=True).backend
         self._address = broker.address(settings.engine)
 
-    def send(self, id: str, name: str, request: Request, queue: Queue) -> None:
-        """Order an archive of that name."""
-        sealed = self._seal.close(Order(name, replace(request, email="")))
-        shown = {"kind": request.task, "resource": request.resource_id}
+    def task_id(self, order: Order) -> str:
+        return task_id(order.directory)
+
+    def send(self, id: str, order: Order, queue: Queue) -> None:
+        """Order an archive.  The e-mail address stays here."""
+        sealed = self._seal.close(replace(order, request=replace(order.request, email="")))
+        shown = {"kind": order.request.task, "resource": order.request.resource_id}
         with self._explained():
             self._app.send_task(TASK, [sealed], shown, task_id=id, queue=queue)
 
@@ -112,8 +116,8 @@ class Packers:
         try:
             yield
         except Exception as error:  # of Celery, kombu, redis, or another backend's library: they share no base
-            words = " ".join(str(error).split())[:300]
-            raise TemporaryFailure(f"broker {self._address}: {words or type(error).__name__}") from error
+            words = one_line(error, MESSAGE_LENGTH) or type(error).__name__
+            raise TemporaryFailure(f"broker {self._address}: {words}; does it run, may this machine reach it?") from error
 
 
 def _waiting(connection: Any, ids: Collection[str]) -> set[str]:

@@ -6,19 +6,16 @@ machine the packaging itself runs.  The kernel frees the lock when the worker di
 
 import contextlib
 import os
-import stat
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ckanpackager.errors import TemporaryFailure
+from ckanpackager.durable_files import failure, is_shared
 
 POLL = 0.1  # seconds between two looks whether the other worker has built it
-_SHARED = stat.S_ISGID | stat.S_IWGRP
 
 
 @contextlib.contextmanager
-def building(directory: Path, key: str, pause: Callable[[float], None] = time.sleep) -> Iterator[None]:
+def lock(directory: Path, key: str, pause: Callable[[float], None]) -> Iterator[None]:
     """Hold the key's lock; while another worker holds it, look again after each `pause(seconds)`.
 
     Raises TemporaryFailure.
@@ -33,7 +30,7 @@ def building(directory: Path, key: str, pause: Callable[[float], None] = time.sl
         _release(path, descriptor)
 
 
-def is_building(directory: Path, key: str) -> bool:
+def is_locked(directory: Path, key: str) -> bool:
     """Whether a worker builds an archive of that key.  Raises TemporaryFailure."""
     path = directory / f"{key}.lock"
     with _explained(path):
@@ -60,7 +57,7 @@ def _try_lock(path: Path) -> int | None:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         if os.fstat(descriptor).st_uid == os.geteuid():
-            os.fchmod(descriptor, 0o660 if path.parent.stat().st_mode & _SHARED == _SHARED else 0o600)
+            os.fchmod(descriptor, 0o660 if is_shared(path.parent) else 0o600)
         if lock_descriptor(descriptor, blocking=False) and os.path.samestat(os.fstat(descriptor), os.stat(path)):
             return descriptor
     except FileNotFoundError:
@@ -77,7 +74,4 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise TemporaryFailure(
-            f"spool {error.filename or path}: {error.strerror}; make sure that the disk has room and that this user "
-            f"may write into {path.parent}"
-        ) from error
+        raise failure("spool", path.parent, error) from error

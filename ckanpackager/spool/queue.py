@@ -3,7 +3,7 @@
     tmp/      being written; never read         claimed/  a worker holds the lock of the file
     fast/     waiting, short jobs               failed/   failed for good, or no valid job
     slow/     waiting, long jobs                done/     finished
-    workers/  one file per worker slot
+    workers/  one file per worker slot          building/ locks: which archives are being built
 
 `ls` shows the state of everything.  The lock is on the job file's own descriptor: it follows the file through its
 renames, leaves nothing to clean up, and the kernel frees it when the worker dies.  A file in claimed/ whose lock is
@@ -16,16 +16,17 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 
 from ckanpackager.jobs import job as jobs
 from ckanpackager.jobs.job import Job
 from ckanpackager.jobs.request import Queue
-from ckanpackager.spool import worker_slots
+from ckanpackager.spool import building, worker_slots
 from ckanpackager.spool.claim import Claim, claim_listed, try_claim
 from ckanpackager.spool.job_files import is_id
 from ckanpackager.spool.listing import Listing
 
-FOLDERS = ("tmp", "fast", "slow", "claimed", "failed", "done", "workers")
+FOLDERS = ("tmp", "fast", "slow", "claimed", "failed", "done", "workers", "building")
 
 
 class Spool(Listing):
@@ -79,6 +80,14 @@ class Spool(Listing):
     def acquire_slot(self, queue: Queue, count: int) -> worker_slots.Slot | None:
         """A free worker slot of the `count` that a queue has; None if all are taken."""
         return worker_slots.acquire(self.directory / "workers", queue, count)
+
+    def building(self, key: str, pause: Callable[[float], None] = time.sleep) -> AbstractContextManager[None]:
+        """Hold the lock of an archive's key; while another worker holds it, look again after each `pause(seconds)`."""
+        return building.lock(self.directory / "building", key, pause)
+
+    def is_building(self, key: str) -> bool:
+        """Whether a worker builds an archive of that key."""
+        return building.is_locked(self.directory / "building", key)
 
     def remove_older(self, folder: str, than: float) -> int:
         """Remove the files of `tmp`, `done` or `failed` that were last changed before `than`; how many."""

@@ -3,20 +3,21 @@
 import functools
 import os
 import socket
+import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ckanpackager.archives.store import Store
+from ckanpackager.archives.store import open_store
 from ckanpackager.config.settings import Settings
 from ckanpackager.jobs.job import Job
 from ckanpackager.jobs.request import Queue
 from ckanpackager.spool.claim import Claim
 from ckanpackager.spool.queue import Spool
 from ckanpackager.spool.worker_slots import Slot, Worker
+from ckanpackager.worker.engine import open_engine
 from ckanpackager.worker.pipeline import run_job
 from ckanpackager.worker.signals import Stop, Stopped
 from ckanpackager.worker.steps import WorkerContext
@@ -35,6 +36,10 @@ class Tally:
     served: int = 0
     failed: int = 0
 
+    def count(self, served: bool) -> None:
+        self.served += served
+        self.failed += not served
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -50,58 +55,88 @@ def work(spool: Spool, settings: Settings, queues: Sequence[Queue], limits: Limi
 
     A queue whose worker slots are all taken is left to other workers.  Raises TemporaryFailure if the spool fails.
     """
-    tally, ends = Tally(), time.monotonic() + (limits.max_time or 0)
     with ExitStack() as stack:
-        report = _Report(show)
-        context = _worker_context(settings, stop, report, stack)
-        backlog = {queue: spool.claim_due(queue, time.time) for queue in queues}
-        while not stop.told and not (limits.max_time and time.monotonic() >= ends):
-            if (found := _next(spool, settings, backlog)) is None:
-                if not limits.loop:
-                    break
-                stop.wait(POLL)
-                continue
-            claim, slot = found
-            with closing(slot), closing(claim):
-                report.begin(slot, claim.job, context.name)
-                try:
-                    served = run_job(claim, context)
-                except Stopped:
-                    break
-            tally.served += served
-            tally.failed += not served
-            if limits.max_jobs and tally.served + tally.failed >= limits.max_jobs:
+        context = _worker_context(spool, settings, stop, stack)
+        backlog = Backlog(spool, settings, queues, limits)
+        if settings.engine.engine == "celery":
+            from ckanpackager.worker.dispatcher import dispatch
+
+            return dispatch(backlog, context, show)
+        tally = Tally()
+        while not stop.told and (found := backlog.next(stop)):
+            served = run_claimed(*found, context, show)
+            if served is None:
                 break
+            tally.count(served)
     return tally
 
 
-def _next(spool: Spool, settings: Settings, backlog: dict[Queue, Iterator[Claim]]) -> tuple[Claim, Slot] | None:
-    """A job and a slot to work on it, from the first queue that has both.
-
-    The slot is held for one job only: while this worker runs a slow one, another may run the fast ones.
-    """
-    for queue, claims in backlog.items():
-        slot = spool.acquire_slot(queue, getattr(settings.spool.workers, queue))
-        if slot is None:
-            continue
+def run_claimed(claim: Claim, slot: Slot, context: WorkerContext, show: Show) -> bool | None:
+    """Run a job in its slot, and let go of both; whether it was served, None if the worker was told to stop."""
+    with closing(slot), closing(claim):
+        report = _Report(slot, claim.job, context.name, show)
         try:
-            claim = next(claims, None)
-        except BaseException:
+            return run_job(claim, replace(context, tell=report.progress))
+        except Stopped:
+            return None
+
+
+class Backlog:
+    """The jobs that wait in the queues of a worker, as far as its limits go."""
+
+    def __init__(self, spool: Spool, settings: Settings, queues: Sequence[Queue], limits: Limits) -> None:
+        self._spool, self._workers, self._limits = spool, settings.spool.workers, limits
+        self._claims = {queue: spool.claim_due(queue, time.time) for queue in queues}
+        self._ends = time.monotonic() + limits.max_time if limits.max_time else None
+        self._claimed = 0
+
+    @property
+    def loop(self) -> bool:
+        return self._limits.loop
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no further job may be claimed."""
+        enough = self._limits.max_jobs is not None and self._claimed >= self._limits.max_jobs
+        return enough or (self._ends is not None and time.monotonic() >= self._ends)
+
+    def next(self, stop: Stop) -> tuple[Claim, Slot] | None:
+        """The next job and its slot; waits for one with `loop`.  None if there is none, or the worker is to stop."""
+        while not stop.told and not self.is_over:
+            if found := self.claim():
+                return found
+            if not self._limits.loop:
+                return None
+            stop.wait(POLL)
+        return None
+
+    def claim(self) -> tuple[Claim, Slot] | None:
+        """A job and a slot to work on it, from the first queue that has both.
+
+        The slot is held for one job only: while this worker runs a slow one, another may run the fast ones.
+        """
+        for queue, claims in self._claims.items():
+            slot = self._spool.acquire_slot(queue, getattr(self._workers, queue))
+            if slot is None:
+                continue
+            try:
+                claim = next(claims, None)
+            except BaseException:
+                slot.close()
+                raise
+            if claim is not None:
+                self._claimed += 1
+                return claim, slot
             slot.close()
-            raise
-        if claim is not None:
-            return claim, slot
-        slot.close()
-        backlog[queue] = spool.claim_due(queue, time.time)  # for the next look
-    return None
+            self._claims[queue] = self._spool.claim_due(queue, time.time)  # for the next look
+        return None
 
 
-def _worker_context(settings: Settings, stop: Stop, report: "_Report", stack: ExitStack) -> WorkerContext:
-    store = Store(Path(settings.archives.store_directory), settings.archives.cache_time)
-    store.prepare()
+def _worker_context(spool: Spool, settings: Settings, stop: Stop, stack: ExitStack) -> WorkerContext:
+    store, opening = open_store(settings), threading.Lock()
 
     @functools.cache
-    def statistics() -> "StatisticsDatabase":
+    def opened() -> "StatisticsDatabase":
         """Opened when it is needed: a database that is down keeps no archive from being built.
 
         SQLAlchemy comes with it, and costs an idle run more than all the rest.
@@ -110,25 +145,28 @@ def _worker_context(settings: Settings, stop: Stop, report: "_Report", stack: Ex
 
         return stack.enter_context(open_statistics(settings.statistics))
 
+    def statistics() -> "StatisticsDatabase":
+        with opening:
+            return opened()
+
     return WorkerContext(
         name=f"{socket.gethostname()}:{os.getpid()}",
         settings=settings,
+        spool=spool,
         store=store,
+        engine=open_engine(settings, store, stop),
         statistics=statistics,
         clock=time.time,
-        tell=report.progress,
+        tell=lambda *_: None,
         stop=stop,
     )
 
 
 class _Report:
-    """Passes the progress of the current job on to its slot and the terminal, once a second at most."""
+    """Passes the progress of a job on to its slot and the terminal, once a second at most."""
 
-    def __init__(self, show: Show) -> None:
-        self._show = show
-
-    def begin(self, slot: Slot, job: Job, worker: str) -> None:
-        self._slot = slot
+    def __init__(self, slot: Slot, job: Job, worker: str, show: Show) -> None:
+        self._slot, self._show = slot, show
         self._worker = Worker(worker=worker, job=job.id, since=time.time())
         self._told = 0.0
         self.progress(job, 0, None)
