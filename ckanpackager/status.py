@@ -61,6 +61,7 @@ class JobStatus(Struct, frozen=True, kw_only=True):
 
 
 UNKNOWN = JobStatus(state="unknown", message=MESSAGES["unknown"])
+EXPIRED = JobStatus(state="expired", message=MESSAGES["expired"])
 
 
 class Event(Struct, frozen=True):

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from ckanpackager.archives import layout
 from ckanpackager.config.load import PUBLISHED_SECRETS, find_configuration, load_settings
 from ckanpackager.config.settings import Settings
 from ckanpackager.errors import BadRequest, CkanpackagerError, ConfigError, NotAuthorized, TooMany
@@ -115,6 +116,12 @@ def _respond(environ: Environ, settings: Settings, spool: Spool) -> Response:
         _check_method(path, method, "GET", "HEAD")
         asked = (path.removeprefix("/jobs/"), environ.get("QUERY_STRING", ""), environ.get("HTTP_ACCEPT", ""))
         return job_page.respond(*asked, settings, spool, time.time())
+    if found := layout.LINK.fullmatch(path.removeprefix("/archives/")):  # the web server serves those that are there
+        _check_method(path, method, "GET", "HEAD")
+        if found[1] and layout.has_expired(Path(settings.archives.store_directory), found[1]):
+            from ckanpackager.receiver import job_page
+
+            return job_page.respond_expired(environ.get("HTTP_ACCEPT", ""))
     readable = path.encode("latin-1", "replace").decode(errors="replace")  # PEP 3333 has it as bytes in disguise
     raise _NotFound(f"there is nothing at {readable}")
 

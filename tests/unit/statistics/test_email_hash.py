@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from ckanpackager.email_hash import is_hashed, keyed, like_the_original, salt
+from ckanpackager.statistics.email_hash import is_hashed, keyed, like_the_original, salt
 from ckanpackager.errors import ConfigError
 
 BY_THE_ORIGINAL = {
