@@ -1,56 +1,83 @@
-# Every target does all its set-up, in .venv; nothing is installed outside of this folder.
+# Every target does its own set-up, in .venv: nothing is installed outside of this folder.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# As many test processes as there are processors; make test PYTEST="-k spool" runs some.
+PIP_INSTALL := python -m pip install -q --disable-pip-version-check
+# As many test processes as there are processors; make test PYTEST="-k spool" runs some of the tests.
 PYTEST ?=
 BENCH ?=
 
-.PHONY: help demo test test-lowest lint format bench example clean
+.PHONY: help demo test test-fast test-lowest lint format bench example pictures dist clean
 
 help:
-	@echo "make demo         the whole walk, from request to mailed link, on this machine"
+	@echo "make demo         a demonstration on this machine, from a request to the mailed link"
 	@echo "make test         all tests"
-	@echo "make test-lowest  all tests with the oldest libraries that are supported"
+	@echo "make test-fast    the unit tests: no servers, no processes"
+	@echo "make test-lowest  all tests, with the oldest libraries that are supported"
 	@echo "make lint         ruff and mypy"
-	@echo "make bench        measure (BENCH='100000 1000000' names the numbers of rows)"
+	@echo "make format       let ruff format the code"
+	@echo "make bench        measure (BENCH='100000 1000000' gives the numbers of rows)"
 	@echo "make example      write ckanpackager.yaml.example from the settings"
+	@echo "make pictures     make the README's pictures anew (needs Chromium)"
+	@echo "make dist         build and check the sdist and the wheel, in dist/"
+	@echo "make clean        remove all that these targets made"
 
 demo: $(VENV)/installed
 	$(BIN)/ckanpackager demo --directory .demo
 
-test: $(VENV)/installed
+test: $(VENV)/installed-test
 	$(BIN)/python -m pytest -n auto $(PYTEST)
 
-test-lowest: $(VENV)-lowest/installed
+test-fast: $(VENV)/installed-test
+	$(BIN)/python -m pytest -n auto tests/unit $(PYTEST)
+
+test-lowest: $(VENV)-lowest/installed-test
 	$(VENV)-lowest/bin/python -m pytest -n auto $(PYTEST)
 
-lint: $(VENV)/installed
+lint: $(VENV)/installed-lint
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-format: $(VENV)/installed
+format: $(VENV)/installed-lint
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(VENV)/installed
+bench: $(VENV)/installed-test
 	$(BIN)/python -m bench.packaging $(BENCH)
 	$(BIN)/python -m bench.formats $(BENCH)
 
 example: $(VENV)/installed
 	$(BIN)/python -c "from ckanpackager.config.example import documented_example; print(documented_example(), end='')" > ckanpackager.yaml.example
 
+pictures: $(VENV)/installed-test
+	$(BIN)/python docs/images/make.py
+
+dist: $(VENV)/installed-test $(VENV)/installed-judges
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
+
 clean:
 	rm -rf $(VENV) $(VENV)-lowest .demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-$(VENV)/installed: setup.py contrib/venv.sh
+# One file says what is in the virtual environment: `installed` the program, `installed-test` what runs its tests, …
+.PRECIOUS: $(VENV)/installed-%
+
+$(VENV)/created: contrib/venv.sh
 	sh contrib/venv.sh $(PYTHON) $(VENV)
-	$(BIN)/pip install -q --disable-pip-version-check -e ".[test,lint]"
 	touch $@
 
-$(VENV)-lowest/installed: setup.py tests/lowest.txt contrib/venv.sh
+$(VENV)/installed: $(VENV)/created pyproject.toml
+	$(BIN)/$(PIP_INSTALL) -e .
+	touch $@
+
+$(VENV)/installed-%: $(VENV)/created pyproject.toml
+	$(BIN)/$(PIP_INSTALL) -e ".[$*]"
+	touch $@
+
+$(VENV)-lowest/installed-test: pyproject.toml tests/lowest.txt contrib/venv.sh
 	sh contrib/venv.sh $(PYTHON) $(VENV)-lowest
-	$(VENV)-lowest/bin/pip install -q --disable-pip-version-check -e ".[test]" -c tests/lowest.txt
+	$(VENV)-lowest/bin/$(PIP_INSTALL) -e ".[test]" -c tests/lowest.txt
 	touch $@

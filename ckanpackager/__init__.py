@@ -1,3 +1,3 @@
 """Packs CKAN resources into ZIP archives and mails their links."""
 
-__version__ = "1.0.0"
+__version__ = "2.0.0"

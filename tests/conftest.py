@@ -4,10 +4,12 @@ import logging
 import shutil
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from support.programs import how_to_run
 from support.workspace import CommandResult, FakeSmtpServer, Workspace, small_ckan
 
 from ckanpackager.cli.main import main
@@ -60,3 +62,15 @@ def open_directory() -> Iterator[Path]:
     directory = Path(tempfile.mkdtemp())
     yield directory
     shutil.rmtree(directory)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The last lines: why tests were skipped, and what to install to run them."""
+    reasons = [report.longrepr[2].removeprefix("Skipped: ") for report in terminalreporter.stats.get("skipped", [])]
+    if not reasons:
+        return
+    terminalreporter.section("skipped tests")
+    for reason, number in Counter(reasons).most_common():
+        terminalreporter.write_line(f"{number:3} {reason}")
+    for command in how_to_run(reasons):
+        terminalreporter.write_line(f"To run them: {command}", bold=True)

@@ -25,7 +25,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from ckanpackager.archives import layout
+from ckanpackager.archives import layout, scratch
 from ckanpackager.errors import ConfigError, TemporaryFailure
 from ckanpackager.jobs.job import Archive
 
@@ -92,7 +92,9 @@ class ObjectStore:
     @contextlib.contextmanager
     def part(self, directory: str) -> Iterator[Path]:
         """A path to write the archive for a directory to; what is not published from there is removed."""
-        with tempfile.TemporaryDirectory(prefix=f"ckanpackager-{directory}-", dir=self._temp_directory) as folder:
+        with tempfile.TemporaryDirectory(
+            prefix=f"{scratch.PREFIX}{directory}.part-", dir=self._temp_directory
+        ) as folder:
             yield Path(folder) / "archive.zip"
 
     def publish(
@@ -185,7 +187,9 @@ class ObjectStore:
         removed, before = 0, min(before, time.time() - _ORPHANED)
         for directory in filter(layout.DIRECTORY.fullmatch, there - known):
             objects = list(self._list(directory))
-            if all(entry["last_modified"].timestamp() < before for entry in objects) and not is_building(directory[:32]):
+            if all(entry["last_modified"].timestamp() < before for entry in objects) and not is_building(
+                directory[:32]
+            ):
                 self._delete([entry["path"] for entry in objects])
                 removed += 1
         return removed

@@ -117,7 +117,9 @@ class Packers:
             yield
         except Exception as error:  # of Celery, kombu, redis, or another backend's library: they share no base
             words = one_line(error, MESSAGE_LENGTH) or type(error).__name__
-            raise TemporaryFailure(f"broker {self._address}: {words}; does it run, may this machine reach it?") from error
+            raise TemporaryFailure(
+                f"broker {self._address}: {words}; does it run, may this machine reach it?"
+            ) from error
 
 
 def _waiting(connection: Any, ids: Collection[str]) -> set[str]:

@@ -104,7 +104,9 @@ def _engine_checks(settings: Settings) -> _Faults:
             yield ("secret", "engine"), "missing, or published; engine: celery encrypts with it what goes to packers"
         if not engine.celery_broker:
             yield ("celery_broker", "engine"), "missing, and engine: celery needs it"
-        elif not (engine.celery_result_backend or re.match(r"(redis|rediss|redis\+socket|sentinel)://", engine.celery_broker)):
+        elif not (
+            engine.celery_result_backend or re.match(r"(redis|rediss|redis\+socket|sentinel)://", engine.celery_broker)
+        ):
             yield ("celery_result_backend", "celery_broker"), "missing; only a broker that is Redis takes reports, too"
     if archives.store_url is None:
         return

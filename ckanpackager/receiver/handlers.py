@@ -87,12 +87,9 @@ def _status(request: HandlerRequest) -> dict[str, Any]:
 
 
 def _clear_caches(request: HandlerRequest) -> dict[str, Any]:
-    from ckanpackager.archives.store import Store
+    from ckanpackager.archives.store import open_store
 
-    archives = request.settings.archives
-    store = Store(Path(archives.store_directory), archives.cache_time)
-    store.prepare()
-    removed = store.clear()
+    removed = open_store(request.settings).clear()
     message = f"{removed} archives removed"
     return {"message": message, "msg": message, "removed": removed}
 

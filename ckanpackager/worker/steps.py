@@ -102,7 +102,7 @@ def _mail(job: Job, context: WorkerContext, accepted: Record, *, failed: bool) -
     message = compose(
         context.settings.mail,
         job.request.email,
-        mail_placeholders(job, context.settings),
+        mail_placeholders(job, context.settings, now),
         failed=failed,
         job=job.id,
         now=datetime.fromtimestamp(now, UTC),

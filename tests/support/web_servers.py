@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from support.programs import needs
 from support.workspace import Workspace, environment, until
 
 import ckanpackager
 
 CONTRIB = Path(__file__).parents[2] / "contrib"
 MODULES = Path("/usr/lib/apache2/modules")
-SYSTEM_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/bin"])
 AS_ROOT = os.geteuid() == 0
 WEB, WORKER = ("www-data", "nobody") if AS_ROOT else (None, None)  # who runs the web server, and who the worker
 GROUP = "www-data"  # which both belong to
@@ -137,7 +137,7 @@ def apache_cgi(site: Site, stack: ExitStack, port: int) -> subprocess.Popen[byte
 def apache_wsgi(site: Site, stack: ExitStack, port: int) -> subprocess.Popen[bytes]:
     """Apache with mod_wsgi."""
     if not (MODULES / f"mod_wsgi.so-{_version()}").exists():
-        pytest.skip(f"there is no mod_wsgi for Python {_version()}")
+        pytest.skip(f"there is no mod_wsgi for Python {_version()} (Debian: libapache2-mod-wsgi-py3)")
     whose = f"user={WORKER or pwd.getpwuid(os.geteuid()).pw_name} group={GROUP}"
     whose = whose if AS_ROOT else whose.partition(" ")[0]
     changes = {"user=ckanpackager group=ckanpackager": whose}
@@ -162,7 +162,13 @@ def nginx_fcgiwrap(site: Site, stack: ExitStack, port: int) -> subprocess.Popen[
     """nginx with fcgiwrap."""
     server = site.run / "fcgiwrap.socket"
     server.unlink(missing_ok=True)
-    _start(stack, [program("fcgiwrap"), "-f", "-s", f"unix:{server}"], site.run / "fcgiwrap.log", WEB, site.umask)
+    _start(
+        stack,
+        [needs("fcgiwrap", debian="fcgiwrap"), "-f", "-s", f"unix:{server}"],
+        site.run / "fcgiwrap.log",
+        WEB,
+        site.umask,
+    )
     until(server.exists)
     return _nginx(site, stack, port, "nginx/ckanpackager-fcgiwrap.conf", {"/run/fcgiwrap.socket": str(server)})
 
@@ -231,20 +237,15 @@ def open_directory() -> Iterator[Path]:
         yield Path(directory)
 
 
-def program(name: str) -> str:
-    """Where a program is; the test is skipped if it is nowhere."""
-    return shutil.which(name, path=SYSTEM_PATH) or pytest.skip(f"{name} is not installed")
-
-
 def _apache(site: Site, stack: ExitStack, port: int, name: str, changes: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    found = program("apache2")
+    found = needs("apache2", debian="apache2-bin")
     shipped = site.shipped(name, {"*:80": f"127.0.0.1:{port}", **changes})
     named = re.search(r"^#   a2enmod (.+)", shipped.read_text(), re.MULTILINE)  # what the file says it needs
     assert named
     modules = ""
     for module in ("mpm_event", "authz_core", *named[1].split()):
         if not (file := MODULES / f"mod_{module}.so").exists():
-            pytest.skip(f"Apache has no module {module}")
+            pytest.skip(f"Apache has no module {module} (Debian: apache2-bin)")
         modules += f"LoadModule {module}_module {file}\n"
     user = f"User {WEB}\nGroup {GROUP}" if WEB else ""
     configuration = site.run / "apache.conf"
@@ -258,7 +259,7 @@ def _nginx(site: Site, stack: ExitStack, port: int, name: str, changes: Mapping[
     configuration = site.run / "nginx.conf"
     user = f"user {WEB} {GROUP};" if WEB else ""
     configuration.write_text(_NGINX.format(run=site.run, user=user, site=shipped))
-    command = [program("nginx"), "-c", str(configuration), "-e", str(site.run / "error.log")]
+    command = [needs("nginx", debian="nginx"), "-c", str(configuration), "-e", str(site.run / "error.log")]
     return _start(stack, command, site.run / "nginx.log", None, site.umask)
 
 

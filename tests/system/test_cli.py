@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -458,8 +459,8 @@ def test_check_says_all_that_is_wrong_in_plain_words(workspace: Workspace, run: 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs two users")
 def test_check_says_where_one_user_cannot_read_what_another_wrote(open_directory: Path, api: CkanApi) -> None:
     workspace = Workspace(open_directory)
-    os.chown(open_directory, 65534, 65534)
     settings = workspace.settings
+    os.chown(open_directory, 65534, 65534)
     id = workspace.queue(api)
     folders = [workspace.spool.directory, *workspace.spool.directory.iterdir()]
     for path in folders:
@@ -470,7 +471,8 @@ def test_check_says_where_one_user_cannot_read_what_another_wrote(open_directory
     assert f"chmod 2770 {workspace.spool.directory}" in said
     for path in folders[1:]:
         os.chown(path, 0, 0)
-    said = as_user(65534, lambda: [words for fine, words in check.run(settings, None) if not fine])
+    # The spool's findings alone: the others read files of the package, which that user may not be able to reach.
+    said = as_user(65534, lambda: list(islice(check.run(settings, None), len(folders))))
     assert said.count("this user may not read and write") == len(folders) - 1
 
 

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import shutil
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +10,9 @@ from typing import Any
 
 import pytest
 from support.archives import body, check_package, read_xlsx, tell_no_info
+from support.programs import needs_library
 from support.workspace import Workspace
+from support.zip_command import ZIP_COMMAND
 
 from ckanpackager.demo import sample
 from ckanpackager.demo.ckan_api import CkanApi, File, Handler, Resource
@@ -423,12 +424,10 @@ def test_a_file_that_breaks_off_is_begun_again(workspace: Workspace, api: CkanAp
     assert files["big.bin"] == bytes(range(256)) * 1000
 
 
-@pytest.mark.parametrize("zip_command", [None, "zip -q -j {output} {input}"])
+@pytest.mark.parametrize("zip_command", [None, ZIP_COMMAND], ids=["streamed", "zip_command"])
 def test_of_a_table_that_breaks_off_nothing_is_left(
     workspace: Workspace, api: CkanApi, dataset: Building, once: None, zip_command: str | None
 ) -> None:
-    if zip_command and shutil.which("zip") is None:
-        pytest.skip("needs zip")
     workspace.configure(zip_command=zip_command, page_size=1000)
     bad = dataset.table("Bad")
     api.resources[bad] = Resource(sample.FIELDS, list(sample.rows(3000)))
@@ -541,8 +540,7 @@ def test_hosts_that_are_not_allowed_are_not_asked(workspace: Workspace, api: Cka
 def test_frictionless_finds_the_archive_valid(
     workspace: Workspace, api: CkanApi, dataset: Building, tmp_path: Path, once: None
 ) -> None:
-    needed = "not installed; pip install 'frictionless[json,excel]' to have it look at datapackage.json"
-    frictionless = pytest.importorskip("frictionless", reason=needed)
+    frictionless = needs_library("frictionless", extra="judges")
     dataset.table("Specimens")
     dataset.table("specimens.csv")
     dataset.table("Empty", [])

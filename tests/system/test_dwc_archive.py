@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import zipfile
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -15,6 +14,7 @@ from dwca.read import DwCAReader
 from lxml import etree
 from support.awkward_tables import AWKWARD_FIELDS, SERVERS, awkward, server
 from support.workspace import CommandResult, Workspace
+from support.zip_command import ZIP_COMMAND
 
 from ckanpackager.demo import sample
 from ckanpackager.demo.ckan_api import JSON_NULL, CkanApi, Resource
@@ -342,9 +342,8 @@ def test_what_portals_send_along_does_not_disturb(media: Workspace, api: CkanApi
     assert "10.5072/x" in str(media.mails[0].get_body(("plain",)))
 
 
-@pytest.mark.skipif(shutil.which("zip") is None, reason="needs zip")
 def test_zip_command_zips_all_files(media: Workspace, api: CkanApi) -> None:
-    media.configure(zip_command="zip -q -j {output} {input}", dwc_extension_fields={"Associated Media": MULTIMEDIA})
+    media.configure(zip_command=ZIP_COMMAND, dwc_extension_fields={"Associated Media": MULTIMEDIA})
     api.resources["r"].rows = [[1, "here", [{"identifier": "x"}, {"identifier": "y"}]]]
     path = package(media, api, eml=EML)
     assert set(names(path)) == {"occurrence.csv", "multimedia.csv", "meta.xml", "eml.xml"}

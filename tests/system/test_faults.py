@@ -8,7 +8,6 @@ import contextlib
 import json
 import os
 import re
-import shlex
 import shutil
 import signal
 import socket
@@ -26,7 +25,9 @@ from typing import Any
 import pytest
 from support import smtp_server
 from support.ckan_faults import BUSY, CONTENT, answering, asked, read
+from support.programs import make_certificate
 from support.workspace import FIELDS, CommandResult, FakeSmtpServer, Workspace, environment, small_ckan
+from support.zip_command import ZIP_COMMAND
 
 from ckanpackager.demo.ckan_api import CkanApi, Handler
 from ckanpackager.errors import TemporaryFailure
@@ -354,14 +355,9 @@ def test_a_connection_lost_after_data_sends_the_mail_again_with_the_same_id(
 def test_a_certificate_of_an_unknown_issuer_lets_the_mail_wait(
     workspace: Workspace, run: Run, api: CkanApi, smtp: FakeSmtpServer
 ) -> None:
-    if not shutil.which("openssl"):
-        pytest.skip("needs the openssl command")
-    pem = workspace.directory / "server.pem"
-    what = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
-    command = ["openssl", *what.split(), "-keyout", str(pem), "-out", f"{pem}.crt"]
-    subprocess.run(command, check=True, capture_output=True)
+    pem = make_certificate(workspace.directory, "DNS:localhost")
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(f"{pem}.crt", pem)
+    tls.load_cert_chain(pem)
     with smtp_server.running(smtp_server.Server(), tls=tls) as server:
         workspace.configure(mail_transport="smtp", smtp_host="localhost", smtp_port=server.port, smtp_security="tls")
         id = workspace.queue(api)
@@ -532,15 +528,11 @@ def test_a_store_that_cannot_be_read_lets_the_jobs_wait_that_have_archives(
     assert {request.params.get("q") for request in api.log[before:]} == {"n"}
 
 
-ZIP = "import sys, zipfile; zipfile.ZipFile(sys.argv[1], 'a').write(sys.argv[2], sys.argv[2].rpartition('/')[2])"
-ZIPPING = f"{shlex.quote(sys.executable)} -c {shlex.quote(ZIP)} {{output}} {{input}}"
-
-
 def test_a_full_temporary_directory_lets_the_job_wait(
     workspace: Workspace, run: Run, api: CkanApi, mount: Mount
 ) -> None:
     filler = fill(mount(workspace.directory / "temporary"))
-    workspace.configure(temp_directory="temporary", zip_command=ZIPPING)
+    workspace.configure(temp_directory="temporary", zip_command=ZIP_COMMAND)
     id = workspace.queue(api)
     waits(workspace, run, id, "packaging", "/temporary.*No space left on device; make sure that there is room")
     assert list((workspace.directory / "temporary").iterdir()) == [filler]
@@ -552,7 +544,7 @@ def test_a_read_only_temporary_directory_lets_the_job_wait(
     workspace: Workspace, run: Run, api: CkanApi, mount: Mount
 ) -> None:
     disk = mount(workspace.directory / "temporary")
-    workspace.configure(temp_directory="temporary", zip_command=ZIPPING)
+    workspace.configure(temp_directory="temporary", zip_command=ZIP_COMMAND)
     remount(disk, "ro")
     id = workspace.queue(api)
     waits(workspace, run, id, "packaging", "/temporary.*Read-only file system")
@@ -561,7 +553,7 @@ def test_a_read_only_temporary_directory_lets_the_job_wait(
 
 
 def test_a_missing_temporary_directory_lets_the_job_wait(workspace: Workspace, run: Run, api: CkanApi) -> None:
-    workspace.configure(temp_directory="temporary", zip_command=ZIPPING)
+    workspace.configure(temp_directory="temporary", zip_command=ZIP_COMMAND)
     id = workspace.queue(api)
     waits(workspace, run, id, "packaging", "/temporary.*No such file or directory")
     (workspace.directory / "temporary").mkdir()
@@ -575,7 +567,7 @@ def test_a_zip_command_that_fails_lets_the_job_wait(workspace: Workspace, run: R
     workspace.configure(zip_command="sh -c 'echo no such luck >&2; exit 3' {output} {input}")
     id = workspace.queue(api)
     waits(workspace, run, id, "packaging", "zip_command: sh failed with exit code 3: no such luck")
-    workspace.configure(zip_command=ZIPPING)
+    workspace.configure(zip_command=ZIP_COMMAND)
     served(workspace, run, id)
 
 
@@ -585,7 +577,7 @@ def test_a_zip_command_that_hangs_is_ended_and_the_job_waits(workspace: Workspac
     waits(workspace, run, id, "packaging", r"zip_command: sh did not end within 0\.5 seconds")
     with pytest.raises(ProcessLookupError):
         os.kill(int((workspace.directory / "zipping").read_text()), 0)
-    workspace.configure(zip_command=ZIPPING)
+    workspace.configure(zip_command=ZIP_COMMAND)
     served(workspace, run, id)
 
 
@@ -595,7 +587,7 @@ def test_a_zip_command_that_is_missing_fails_the_job_until_a_retry(
     workspace.configure(zip_command="no-such-zip {output} {input}")
     id = workspace.queue(api)
     fails(workspace, run, id, "zip_command: no-such-zip ", mails=lambda: workspace.mails)
-    workspace.configure(zip_command=ZIPPING)
+    workspace.configure(zip_command=ZIP_COMMAND)
     assert run("retry", id).code == 0
     assert run("process") == CommandResult(0, "", "")
     assert workspace.find(id)[0] == "done"

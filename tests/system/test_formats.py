@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from support.archives import body, check_package, read_xlsx, tell_no_info
 from support.awkward_tables import AWKWARD_FIELDS, SERVERS, TEXTS, awkward, server
+from support.programs import needs_library
 from support.workspace import Workspace
 
 from ckanpackager.demo import sample
@@ -316,8 +317,7 @@ def test_a_data_dictionary_that_cannot_be_had_is_done_without(describing: Worksp
 @pytest.mark.parametrize("format", ["csv", "tsv", "ndjson", "xlsx"])
 @pytest.mark.parametrize("rows", ["awkward", "specimens"])
 def test_frictionless_finds_the_archive_valid(describing: Workspace, format: str, rows: str, tmp_path: Path) -> None:
-    needed = "not installed; pip install 'frictionless[json,excel]' to have it look at datapackage.json"
-    frictionless = pytest.importorskip("frictionless", reason=needed)
+    frictionless = needs_library("frictionless", extra="judges")
     fields, source = (AWKWARD_FIELDS, awkward()) if rows == "awkward" else (sample.FIELDS, list(sample.rows(200)))
     with server("2.12", fields, source) as api, package(describing, api, format=format) as archive:
         archive.extractall(tmp_path / "out")

@@ -18,6 +18,7 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
 from PIL import Image
+from support.programs import needs
 from support.wsgi_client import REQUESTS, Answer, WsgiClient
 
 from ckanpackager.jobs.job import Archive, Attempt
@@ -290,19 +291,18 @@ def test_the_policy_allows_this_style_and_nothing_else(client: WsgiClient) -> No
     assert "style=" not in answer.text
 
 
-@pytest.mark.skipif(not shutil.which("tidy"), reason="tidy is not installed")
 def test_tidy_finds_nothing(client: WsgiClient) -> None:
+    tidy = needs("tidy", debian="tidy")
     ids = [queue(client) for _ in range(2)]
     finish(client, ids[0])
     for path in (*ids, "unknown"):
         html = client.get(f"/jobs/{path}").body
-        run = subprocess.run(["tidy", "-q", "-e", "-utf8"], input=html, capture_output=True, check=False)
+        run = subprocess.run([tidy, "-q", "-e", "-utf8"], input=html, capture_output=True, check=False)
         assert (run.returncode, run.stderr) == (0, b"")
 
 
 # --- in a browser
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 WIDTH, HEIGHT = 600, 500
 LOOKS = {  # Chromium's number of a preferred colour scheme; the colours of the page's paper and its button
     "dark": (0, (0x14, 0x18, 0x1D), (0x6C, 0xB6, 0xFF)),
@@ -310,17 +310,17 @@ LOOKS = {  # Chromium's number of a preferred colour scheme; the colours of the 
 }
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
 @pytest.mark.parametrize("scheme", LOOKS)
 def test_in_a_browser(client: WsgiClient, tmp_path: Path, scheme: str) -> None:
     """The style passes the policy, in light and dark.  $CKANPACKAGER_SCREENSHOTS keeps the pictures."""
+    chromium = needs("chromium", debian="chromium")
     number, paper, accent = LOOKS[scheme]
     id = queue(client, resource_id=XSS)
     finish(client, id)
     picture = tmp_path / f"done-{scheme}.png"
     with served(client) as address:
-        command = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
-        command += ["--no-first-run", "--disable-background-networking"]  # no look for updates
+        command = [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
+        command += ["--no-first-run", "--disable-background-networking"]  # asks nobody for updates
         command += [f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={WIDTH},{HEIGHT}"]
         command += [f"--blink-settings=preferredColorScheme={number}", f"--screenshot={picture}"]
         subprocess.run([*command, f"{address}/jobs/{id}"], capture_output=True, timeout=100, check=True)

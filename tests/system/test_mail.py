@@ -1,9 +1,7 @@
 """The post: what a mail says, and that servers of every temper get it once, or a reason is given."""
 
-import shutil
 import socket
 import ssl
-import subprocess
 from datetime import UTC, datetime
 from email import message_from_bytes
 from email.message import EmailMessage
@@ -13,6 +11,7 @@ from typing import Any
 
 import pytest
 from aiosmtpd.smtp import AuthResult, LoginPassword
+from support.programs import make_certificate
 from support.smtp_server import Server, running
 
 from ckanpackager.config.settings import Mail
@@ -36,14 +35,7 @@ VALUES = {
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A certificate for localhost, and its key, in one file."""
-    if not shutil.which("openssl"):
-        pytest.skip("needs the openssl command")
-    path = tmp_path_factory.mktemp("tls") / "localhost.pem"
-    what = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
-    command = ["openssl", *what.split(), "-addext", "subjectAltName=DNS:localhost", "-keyout", str(path)]
-    subprocess.run([*command, "-out", f"{path}.crt"], check=True, capture_output=True)
-    path.write_text(path.read_text() + Path(f"{path}.crt").read_text())
-    return path
+    return make_certificate(tmp_path_factory.mktemp("tls"), "DNS:localhost")
 
 
 @pytest.fixture

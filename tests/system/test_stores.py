@@ -13,7 +13,7 @@ from support.servers import s3_server
 
 from ckanpackager.archives import layout
 from ckanpackager.archives.object_store import ObjectStore
-from ckanpackager.archives.store import Store
+from ckanpackager.archives.directory_store import DirectoryStore
 from ckanpackager.errors import ConfigError, TemporaryFailure
 from ckanpackager.jobs.job import Archive
 
@@ -37,7 +37,7 @@ def bucket(tmp_path: Path, s3: dict[str, str], monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.fixture(params=["directory", "bucket"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
-    store = request.getfixturevalue("bucket") if request.param == "bucket" else Store(tmp_path / "store", 60)
+    store = request.getfixturevalue("bucket") if request.param == "bucket" else DirectoryStore(tmp_path / "store", 60)
     store.prepare()
     return store
 

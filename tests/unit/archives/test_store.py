@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from support.workspace import until
 
 from ckanpackager.archives import layout
-from ckanpackager.archives.store import Store
+from ckanpackager.archives.directory_store import DirectoryStore as Store
 from ckanpackager.errors import TemporaryFailure
 from ckanpackager.jobs.job import Archive
 

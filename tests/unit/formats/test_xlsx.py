@@ -3,7 +3,6 @@
 import csv
 import datetime
 import json
-import shutil
 import subprocess
 import weakref
 import zipfile
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.programs import needs
 
 from ckanpackager.demo import sample
 from ckanpackager.errors import PermanentFailure, TemporaryFailure
@@ -21,8 +21,6 @@ from ckanpackager.formats.xlsx import write_workbook
 
 openpyxl = pytest.importorskip("openpyxl")
 unescape = pytest.importorskip("openpyxl.utils.escape").unescape
-
-LIBREOFFICE = shutil.which("soffice") or shutil.which("libreoffice")
 
 
 def cells(tmp_path: Path, type: str, values: Sequence[Any]) -> list[Any]:
@@ -351,8 +349,8 @@ def test_specimens(tmp_path: Path) -> None:
     assert rows == [tuple(expected(value, type) for value, (_, type) in zip(row, fields, strict=True)) for row in given]
 
 
-@pytest.mark.skipif(not LIBREOFFICE, reason="LibreOffice (soffice) is not installed")
 def test_libreoffice_opens_it(tmp_path: Path) -> None:
+    soffice = needs("soffice", debian="libreoffice-calc-nogui")
     fields = [("text", "text"), ("number", "numeric"), ("moment", "timestamp"), ("flag", "bool"), ("day", "date")]
     texts = [*TEXTS, *AWKWARD, "_x5f_ _x0_"]
     rows: list[list[Any]] = [[text, None, None, None, None] for text in texts]
@@ -362,7 +360,7 @@ def test_libreoffice_opens_it(tmp_path: Path) -> None:
     every_sheet = "csv:Text - txt - csv (StarCalc):44,34,76,1,,0,false,true,false,false,false,-1"
     profile = f"-env:UserInstallation={(tmp_path / 'profile').as_uri()}"
     subprocess.run(
-        [str(LIBREOFFICE), profile, "--headless", "--convert-to", every_sheet, "--outdir", tmp_path, "table.xlsx"],
+        [soffice, profile, "--headless", "--convert-to", every_sheet, "--outdir", tmp_path, "table.xlsx"],
         cwd=tmp_path,
         check=True,
         capture_output=True,
