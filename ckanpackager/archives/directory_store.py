@@ -274,7 +274,8 @@ class DirectoryStore:
 def _changed(path: Path) -> float:
     """When a file, or a directory or what is in it, was last changed; 0 if it is gone."""
     try:
-        return max(inner.lstat().st_mtime for inner in (path, *(path.glob("*") if path.is_dir() else ())))
+        inner = list(path.glob("*")) if path.is_dir() else []
+        return max(entry.lstat().st_mtime for entry in (path, *inner))
     except FileNotFoundError:
         return 0.0
 

@@ -30,7 +30,7 @@ from ckanpackager.errors import ConfigError, TemporaryFailure
 from ckanpackager.jobs.job import Archive
 
 if TYPE_CHECKING:
-    from obstore.store import ObjectStore as Bucket
+    from obstore.store import ObjectStore as Bucket  # Any, unless it is installed
 
 LONGEST_LINK = 7 * 86400  # seconds; S3 and Google Cloud Storage sign no link for longer (Signature Version 4)
 _ABOUT, _EXPIRED = "about", "expired"
@@ -155,7 +155,7 @@ class ObjectStore:
 
         seconds = min(max(until - now, 1), LONGEST_LINK)
         with self._explained():
-            return obstore.sign(self._bucket, "GET", archive.name, timedelta(seconds=seconds))  # type: ignore[arg-type]
+            return str(obstore.sign(self._bucket, "GET", archive.name, timedelta(seconds=seconds)))
 
     def clear(self) -> int:
         """Remove all archives but those of named packages; how many."""

@@ -51,7 +51,8 @@ class Seal:
         self._fernet = Fernet(urlsafe_b64encode(key))
 
     def close(self, message: Struct) -> str:
-        return self._fernet.encrypt(msgspec.json.encode(message)).decode()
+        sealed: bytes = self._fernet.encrypt(msgspec.json.encode(message))
+        return sealed.decode()
 
     def open(self, sealed: str, kind: type[T]) -> T:
         """Raises ValueError."""

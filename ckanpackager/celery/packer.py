@@ -40,14 +40,14 @@ def application() -> "Celery":
     settings = load_settings(find_configuration(None, os.environ, Path.cwd()), os.environ)
     app = broker.application(settings, **RETRIES)
 
-    @app.task(name=TASK, bind=True, throws=(PackagingFailed,))
     def package(task: Any, sealed: str, **_shown: str) -> str:
         return _run(task, sealed, settings)
 
-    @inspect_command(name=broker.SEES, args=[("path", str)])
     def sees(_state: Any, path: str) -> dict[str, bool]:
         return {"sees": os.path.exists(path)}
 
+    app.task(package, name=TASK, bind=True, throws=(PackagingFailed,), resultrepr_maxsize=20)
+    inspect_command(name=broker.SEES, args=[("path", str)])(sees)
     return app
 
 
@@ -79,7 +79,7 @@ def _outcome(order: Order, settings: Settings, tell: Tell) -> Outcome:
         temporary = isinstance(error, TemporaryFailure)
         return Outcome(error=str(error), temporary=temporary, retry_after=getattr(error, "retry_after", None))
     except Exception as error:  # a fault of ours: the dispatcher tells it as it tells its own
-        log.error("%s of %s: internal error", request.task, request.resource_id, exc_info=settings.receiver.debug)
+        log.error("%s of %s: internal error", request.task, request.resource_id, exc_info=settings.logging.debug)
         return Outcome(error=f"internal error: {type(error).__name__}: {error}")
     log.info("%s of %s: packaged, %s bytes", request.task, request.resource_id, f"{archive.size:,}")
     return Outcome(archive=archive)

@@ -1,4 +1,4 @@
-"""Links to archives in a bucket: the receiver redirects to one that is signed anew, so that a stable link stays good."""
+"""Links to archives in a bucket: each request is redirected to one that is signed anew, so that they stay good."""
 
 import re
 

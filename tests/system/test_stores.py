@@ -12,8 +12,8 @@ import pytest
 from support.servers import s3_server
 
 from ckanpackager.archives import layout
-from ckanpackager.archives.object_store import ObjectStore
 from ckanpackager.archives.directory_store import DirectoryStore
+from ckanpackager.archives.object_store import ObjectStore
 from ckanpackager.errors import ConfigError, TemporaryFailure
 from ckanpackager.jobs.job import Archive
 
@@ -259,11 +259,11 @@ def test_a_bucket_that_does_not_answer_is_a_temporary_failure(
 def test_a_bucket_that_is_not_there_is_a_temporary_failure(bucket: ObjectStore) -> None:
     nowhere = ObjectStore("s3://nowhere", 60)
     for use in (lambda: publish(nowhere), lambda: nowhere.named("gbif"), nowhere.clear):
-        with pytest.raises(TemporaryFailure, match="^store s3://nowhere: "):
+        with pytest.raises(TemporaryFailure, match=r"^store s3://nowhere: "):
             use()
 
 
 def test_a_url_of_no_bucket_is_a_fault_of_the_configuration() -> None:
     pytest.importorskip("obstore")
-    with pytest.raises(ConfigError, match="^store_url: "):
+    with pytest.raises(ConfigError, match=r"^store_url: "):
         ObjectStore("s4://archives", 60).prepare()

@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from ckanpackager.statistics.email_hash import is_hashed, keyed, like_the_original, salt
 from ckanpackager.errors import ConfigError
+from ckanpackager.statistics.email_hash import is_hashed, keyed, like_the_original, salt
 
 BY_THE_ORIGINAL = {
     "someone@nhm.ac.uk": "$2b$12$MDAwMDAwMDAwbmhtLmFjLeMuQygiPTx1CPpzpQNBz9nbSSxBCAuBi",
