@@ -17,7 +17,7 @@ from ckanpackager.archives import layout
 from ckanpackager.jobs.job import Archive
 
 _SHARED = stat.S_ISGID | stat.S_IWGRP
-_LEFT_BEHIND = re.compile(r"\.([0-9a-f]{32})(-[0-9a-f]{32}\.(part[0-9a-f]{8}|removed)|\.lock|\.newest(\.part)?)")
+_LEFT_BEHIND = re.compile(r"\.([0-9a-f]{32})(-[0-9a-f]{32}\.(part[0-9a-f]{0,8}|removed)|\.lock|\.newest(\.part)?)")
 
 
 class DirectoryStore:

@@ -1,5 +1,7 @@
 """`ckanpackager clean`: remove what is no longer needed.  Safe beside running workers."""
 
+import math
+
 from ckanpackager.archives import scratch
 from ckanpackager.archives.store import Store
 from ckanpackager.config.settings import Settings
@@ -26,6 +28,6 @@ def clean(spool: Spool, store: Store, settings: Settings, now: float) -> dict[st
         "done jobs": spool.remove_older("done", now - settings.spool.keep_done * DAY),
         "failed jobs": spool.remove_older("failed", now - settings.spool.keep_failed * DAY),
         "temporary files": spool.remove_older("tmp", now - ORPHANED)
-        + store.remove_orphans(now - (ORPHANED if packers else 0), spool.is_building)
+        + store.remove_orphans(now - ORPHANED if packers else math.inf, spool.is_building)
         + scratch.remove_old(settings.archives.temp_directory, now - DAY, spool.is_building),
     }

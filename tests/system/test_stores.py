@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from support.servers import s3_server
 
-from ckanpackager.archives import layout
+from ckanpackager.archives import layout, object_store
 from ckanpackager.archives.directory_store import DirectoryStore
 from ckanpackager.archives.object_store import ObjectStore
 from ckanpackager.errors import ConfigError, TemporaryFailure
@@ -194,7 +194,7 @@ def test_a_link_is_signed_for_seven_days_at_most(bucket: ObjectStore) -> None:
 
 
 def test_a_bucket_that_is_served_has_plain_links(bucket: ObjectStore) -> None:
-    served = ObjectStore(bucket.url, 60, download_url="https://data.example.org/dl")
+    served = ObjectStore(bucket.bucket.url, 60, download_url="https://data.example.org/dl")
     archive = publish(bucket)
     assert served.link(archive, 0, 0) == f"https://data.example.org/dl/{archive.name}"
 
@@ -232,18 +232,23 @@ def test_an_upload_that_is_interrupted_leaves_nothing(bucket: ObjectStore, tmp_p
         with pytest.raises(Interrupted):
             bucket.publish(Interrupting(part), directory, FILE, rows=1, now=1000)
     assert bucket.get(directory) is None
-    assert list(bucket._list(directory)) == []
+    assert list(bucket.bucket.entries(directory)) == []
 
 
-def test_what_packers_left_that_died_is_removed_after_a_day(bucket: ObjectStore) -> None:
+def test_what_packers_left_that_died_is_removed_after_a_day(
+    bucket: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
     directory = bucket.new_directory(KEY)
     with bucket.part(directory) as part:
         part.write_bytes(b"zip")
-        bucket._upload(part, f"{directory}/0/{FILE}", 3)
+        bucket.bucket.upload(part, f"{directory}/0/{FILE}")
     archive = publish(bucket)
-    assert bucket.remove_orphans(time.time() + 3600) == 0
-    assert bucket.remove_orphans(time.time() + 90000) == 1
-    assert list(bucket._list(directory)) == []
+    young, built = bucket.remove_orphans(time.time(), lambda key: False), None
+    monkeypatch.setattr(object_store, "_ORPHANED", -LATER)
+    built = bucket.remove_orphans(time.time() + LATER, lambda key: key == KEY)
+    assert (young, built) == (0, 0)
+    assert bucket.remove_orphans(time.time() + LATER, lambda key: False) == 1
+    assert list(bucket.bucket.entries(directory)) == []
     assert bucket.get(directory_of(archive)) == archive
 
 
@@ -251,7 +256,7 @@ def test_a_bucket_that_does_not_answer_is_a_temporary_failure(
     bucket: ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
-    monkeypatch.setattr("ckanpackager.archives.object_store._RETRIES", {"max_retries": 0})
+    monkeypatch.setattr("ckanpackager.archives.bucket._RETRIES", {"max_retries": 0})
     with pytest.raises(TemporaryFailure, match=r"^store s3://archives/\S+: .*; make sure that it answers"):
         bucket.find(KEY, 1)
 

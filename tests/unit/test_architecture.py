@@ -29,7 +29,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "logs": {"errors"},
     "http_client": {"errors", "hosts"},
     "spool": PURE | {"durable_files"},
-    "status": PURE | {"config", "spool"},
+    "status": PURE | {"config", "spool", "archives"},
+    "celery": PURE | {"config", "archives", "packagers"},
     "statistics": {"errors", "config", "durable_files"},
     "ckan": {"errors", "http_client", "formats"},
     "formats": {"errors"},
@@ -40,9 +41,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "packagers": PURE | {"config", "http_client", "ckan", "formats", "metadata", "darwin_core", "archives", "names"},
     "receiver": PURE | {"config", "hosts", "spool", "status", "statistics", "archives", "logs"},
     "worker": PURE
-    | {"config", "spool", "status", "statistics", "archives", "mail", "packagers", "http_client", "hosts"},
+    | {"config", "spool", "status", "statistics", "archives", "mail", "packagers", "http_client", "hosts", "celery"},
     "maintenance": PURE
-    | {"config", "spool", "status", "statistics", "archives", "mail", "ckan", "darwin_core", "http_client"},
+    | {"config", "spool", "status", "statistics", "archives", "mail", "ckan", "darwin_core", "http_client", "celery"},
     "demo": {"errors"},
     "cli": PURE
     | {
