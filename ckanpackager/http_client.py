@@ -39,6 +39,14 @@ class Refused(PermanentFailure):
         self.status = status
 
 
+class Unavailable(TemporaryFailure):
+    """The site cannot do it now: an answer with this HTTP `status`."""
+
+    def __init__(self, message: str, status: int, retry_after: float | None) -> None:
+        super().__init__(message, retry_after)
+        self.status = status
+
+
 class Client:
     """Sends requests to one site.
 
@@ -176,7 +184,7 @@ def _check_status(response: requests.Response, message: str) -> None:
     said = f"{_name(response.url)} answered {status} {response.reason or ''}".rstrip()
     said += f": {message}" if message else ""
     if status in _TEMPORARY or status >= 500:
-        raise TemporaryFailure(said, _retry_after(response.headers.get("Retry-After")))
+        raise Unavailable(said, status, _retry_after(response.headers.get("Retry-After")))
     raise Refused(said, status)
 
 

@@ -1,8 +1,5 @@
 """Where log lines go: one line for each event, with the job's id, and never a secret or an API key."""
 
-import logging
-import logging.handlers
-
 from ckanpackager.errors import ConfigError
 
 FORMAT = "%(asctime)s %(levelname)s %(message)s"
@@ -11,6 +8,8 @@ SYSLOG = "/dev/log"
 
 def add_target(target: str) -> None:
     """Also log to syslog, or to a file that may be rotated.  Raises ConfigError."""
+    import logging.handlers
+
     logger = logging.getLogger("ckanpackager")
     try:
         if target == "syslog":

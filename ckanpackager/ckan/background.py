@@ -1,15 +1,12 @@
-"""Work in threads while the caller is busy: the next page is fetched while this one is written."""
+"""Work in threads while the caller is busy: pages are fetched while one is written."""
 
 import threading
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
-from functools import partial
 from queue import SimpleQueue
 from typing import Self, TypeVar
 
 T = TypeVar("T")
-U = TypeVar("U")
 
 
 class ThreadPool:
@@ -47,24 +44,3 @@ class ThreadPool:
         while task := self._tasks.get():
             task()
             del task  # or its result would live on until the next one's
-
-
-def prefetch(items: Iterator[T]) -> Iterator[T]:
-    """Get the next item while the caller works on this one."""
-    with ThreadPool(1) as pool:
-        upcoming = pool.submit(lambda: next(items, None))
-        while (item := upcoming.result()) is not None:
-            upcoming = pool.submit(lambda: next(items, None))
-            yield item
-
-
-def ordered_map(work: Callable[[U], T], tasks: Iterator[U], at_once: int) -> Iterator[T]:
-    """Do tasks in threads, `at_once` at a time, and give their results in the order of the tasks."""
-    running: deque[Future[T]] = deque()
-    with ThreadPool(at_once) as pool:
-        for task in tasks:
-            running.append(pool.submit(partial(work, task)))
-            if len(running) > at_once:
-                yield running.popleft().result()
-        while running:
-            yield running.popleft().result()

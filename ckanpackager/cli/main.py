@@ -13,12 +13,13 @@ from typing import Any
 import click
 
 from ckanpackager import __version__, logs
-from ckanpackager.cli import admin, demo, jobs, process, remote, serve, show
+from ckanpackager.cli import remote
+from ckanpackager.cli.commands import CommandGroup
 from ckanpackager.cli.context import CliContext
 from ckanpackager.errors import BadRequest, CkanpackagerError, ConfigError
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__)
 @click.option(
     "--config",
@@ -77,10 +78,3 @@ def _say(text: str, code: int) -> None:
     for line in text.splitlines():
         click.echo(f"ckanpackager: {line}", err=True)
     sys.exit(code)
-
-
-for _command in (jobs.queue, process.process, show.status, show.stats, jobs.retry, jobs.cancel):
-    cli.add_command(_command)
-for _command in (admin.clear_cache, admin.clean, admin.check, serve.serve, demo.demo):
-    cli.add_command(_command)
-cli.add_command(admin.clear_cache, "cc")

@@ -186,18 +186,29 @@ class Ckan(Struct, frozen=True, kw_only=True):
         Meta(
             ge=1,
             description="Most rows to ask for in one request. Wide rows are asked for in smaller pages, so that "
-            "memory stays small, and so are slow ones: CKAN sites cut requests off after 60 seconds.",
+            "memory stays small, and so are slow ones: CKAN sites cut requests off after 60 seconds. CKAN grants at "
+            "most 32000 unless its ckan.datastore.search.rows_max says otherwise.",
         ),
-    ] = 20000
+    ] = 32000
     page_requests: Annotated[
         int,
         Meta(
             ge=1,
             le=8,
-            description="Pages of one resource fetched at the same time, where the server can serve them by ranges of "
-            "rows (CKAN 2.12 and later); elsewhere one page is fetched ahead. More than 2 rarely helps.",
+            description="Pages of one resource fetched at the same time, where rows come as text and their places "
+            "are known beforehand; elsewhere one page is fetched ahead. More than 2 rarely helps.",
         ),
     ] = 2
+    ckan_share: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=1,
+            description="Share of the time in which a worker may have requests under way at CKAN, from 0 to 1. Below "
+            "1, it fetches one page at a time, and after each it pauses in proportion to the time that the page took: "
+            "0.5 pauses as long as that, so a CKAN that slows down is left alone for longer.",
+        ),
+    ] = 1
     request_timeout: Annotated[
         Seconds, Meta(description="Seconds that one request may take; for a file, seconds without a byte.")
     ] = 60

@@ -43,8 +43,9 @@ def package(request: PackageDwcArchive, archive: Archive, context: PackagingCont
 
         entry(plan.core.name)
         for page in rows.pages:
-            for name, content in encode_records(plan, list(as_lists(page.records or (), names))):
-                entry(name).write(content)
+            for batch in page.records.batches() if page.records else ():
+                for name, content in encode_records(plan, list(as_lists(batch, names))):
+                    entry(name).write(content)
             count += page.rows
             context.tell(count, rows.total)
     described = {"meta.xml": meta_xml(plan, entries.keys(), eml is not None)}
@@ -55,4 +56,4 @@ def package(request: PackageDwcArchive, archive: Archive, context: PackagingCont
     for name, content in described.items():
         with archive.open(name) as file:
             file.write(content)
-    return Result(count)
+    return Result(count, rows.notes)

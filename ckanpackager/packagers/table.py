@@ -47,6 +47,7 @@ def search(
         limit=limit,
         page_size=context.ckan.page_size,
         page_requests=context.ckan.page_requests,
+        share=context.ckan.ckan_share,
     )
 
 
@@ -70,15 +71,20 @@ def write_table(archive: Archive, stem: str, format: Format, rows: Search, conte
     def pages() -> Iterator[Page]:
         nonlocal count
         for page in rows.pages:
-            records = page.records or ()
-            yield Page(page.text, records if format.raw_records else list(as_lists(records, names)))
+            if page.records is None:
+                yield Page(page.text)
+            elif format.raw_records:
+                yield Page(records=page.records)
+            else:
+                for batch in page.records.batches():
+                    yield Page(records=list(as_lists(batch, names)))
             count += page.rows
             context.tell(count, rows.total)
 
     with archive.open(path) as entry:
         table = Table(fields=rows.fields, pages=pages(), temp_directory=context.archives.temp_directory)
         notes = format.write(entry, table)
-    return WrittenTable(path, rows.fields, count, tuple(notes))
+    return WrittenTable(path, rows.fields, count, (*rows.notes, *notes))
 
 
 def as_lists(records: Sequence[Any], names: Sequence[str]) -> Iterator[Sequence[Any]]:

@@ -5,22 +5,24 @@ Everything that a job's steps promise holds as with one job at a time: each thre
 
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
-from ckanpackager.worker.loop import POLL, Backlog, Show, Tally, run_claimed
-from ckanpackager.worker.steps import WorkerContext
+from ckanpackager.config.settings import Workers
+from ckanpackager.worker.loop import POLL, Backlog, Tally
+from ckanpackager.worker.runner import Runner
+from ckanpackager.worker.signals import Stop
 
 
-def dispatch(backlog: Backlog, context: WorkerContext, show: Show) -> Tally:
+def dispatch(backlog: Backlog, runner: Runner, stop: Stop, workers: Workers) -> Tally:
     """Run jobs until none waits, or the worker is to stop; then wait until those in flight have ended.
 
     Raises TemporaryFailure if the spool fails.
     """
-    tally, workers, stop = Tally(), context.settings.spool.workers, context.stop
+    tally = Tally()
     flying: set[Future[bool | None]] = set()
     with ThreadPoolExecutor(max(1, workers.fast + workers.slow), "job") as threads:
         while not stop.told:
             flying = _landed(flying, tally)
             if not backlog.is_over and (found := backlog.claim()):
-                flying.add(threads.submit(run_claimed, *found, context, show))
+                flying.add(threads.submit(runner.run, *found))
             elif flying:
                 wait(flying, POLL, FIRST_COMPLETED)
             elif backlog.is_over or not backlog.loop:

@@ -1,32 +1,19 @@
 """The worker's loop over the spool: acquire a slot, claim a job, run its steps; again."""
 
-import functools
-import os
-import socket
-import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 
-from ckanpackager.archives.store import open_store
 from ckanpackager.config.settings import Settings
-from ckanpackager.jobs.job import Job
 from ckanpackager.jobs.request import Queue
 from ckanpackager.spool.claim import Claim
 from ckanpackager.spool.queue import Spool
-from ckanpackager.spool.worker_slots import Slot, Worker
-from ckanpackager.worker.engine import open_engine
-from ckanpackager.worker.pipeline import run_job
-from ckanpackager.worker.signals import Stop, Stopped
-from ckanpackager.worker.steps import WorkerContext
-
-if TYPE_CHECKING:
-    from ckanpackager.statistics import StatisticsDatabase
+from ckanpackager.spool.worker_slots import Slot
+from ckanpackager.worker.runner import Runner, Show
+from ckanpackager.worker.signals import Stop
 
 POLL = 1.0  # seconds between two looks into an empty spool, with --loop
-Show = Callable[[Job, int, int | None], None]
 
 
 @dataclass
@@ -56,29 +43,17 @@ def work(spool: Spool, settings: Settings, queues: Sequence[Queue], limits: Limi
     A queue whose worker slots are all taken is left to other workers.  Raises TemporaryFailure if the spool fails.
     """
     with ExitStack() as stack:
-        context = _worker_context(spool, settings, stop, stack)
-        backlog = Backlog(spool, settings, queues, limits)
+        backlog, runner = Backlog(spool, settings, queues, limits), Runner(spool, settings, stop, show, stack)
         if settings.engine.engine == "celery":
             from ckanpackager.worker.dispatcher import dispatch
 
-            return dispatch(backlog, context, show)
+            return dispatch(backlog, runner, stop, settings.spool.workers)
         tally = Tally()
         while not stop.told and (found := backlog.next(stop)):
-            served = run_claimed(*found, context, show)
-            if served is None:
+            if (served := runner.run(*found)) is None:
                 break
             tally.count(served)
     return tally
-
-
-def run_claimed(claim: Claim, slot: Slot, context: WorkerContext, show: Show) -> bool | None:
-    """Run a job in its slot, and let go of both; whether it was served, None if the worker was told to stop."""
-    with closing(slot), closing(claim):
-        report = _Report(slot, claim.job, context.name, show)
-        try:
-            return run_job(claim, replace(context, tell=report.progress))
-        except Stopped:
-            return None
 
 
 class Backlog:
@@ -130,52 +105,3 @@ class Backlog:
             slot.close()
             self._claims[queue] = self._spool.claim_due(queue, time.time)  # for the next look
         return None
-
-
-def _worker_context(spool: Spool, settings: Settings, stop: Stop, stack: ExitStack) -> WorkerContext:
-    store, opening = open_store(settings), threading.Lock()
-
-    @functools.cache
-    def opened() -> "StatisticsDatabase":
-        """Opened when it is needed: a database that is down keeps no archive from being built.
-
-        SQLAlchemy comes with it, and costs an idle run more than all the rest.
-        """
-        from ckanpackager.statistics import open_statistics
-
-        return stack.enter_context(open_statistics(settings.statistics))
-
-    def statistics() -> "StatisticsDatabase":
-        with opening:
-            return opened()
-
-    return WorkerContext(
-        name=f"{socket.gethostname()}:{os.getpid()}",
-        settings=settings,
-        spool=spool,
-        store=store,
-        engine=open_engine(settings, store, stop),
-        statistics=statistics,
-        clock=time.time,
-        tell=lambda *_: None,
-        stop=stop,
-    )
-
-
-class _Report:
-    """Passes the progress of a job on to its slot and the terminal, once a second at most."""
-
-    def __init__(self, slot: Slot, job: Job, worker: str, show: Show) -> None:
-        self._slot, self._show = slot, show
-        self._worker = Worker(worker=worker, job=job.id, since=time.time())
-        self._told = 0.0
-        self.progress(job, 0, None)
-
-    def progress(self, job: Job, rows: int, expected: int | None) -> None:
-        if (now := time.monotonic()) - self._told >= 1 or rows == expected:
-            self._told = now
-            worker = self._worker
-            self._slot.write_progress(
-                Worker(worker=worker.worker, job=worker.job, since=worker.since, rows=rows, expected=expected)
-            )
-            self._show(job, rows, expected)

@@ -29,6 +29,7 @@ from ckanpackager.statistics import StatisticsDatabase, open_statistics
 from ckanpackager.worker.loop import Limits, Tally, work
 from ckanpackager.worker.signals import Stop
 
+PATIENCE = 120  # seconds that nothing here takes, however busy the machine is
 FIELDS = [{"id": "_id", "type": "int"}, {"id": "name", "type": "text"}]
 
 
@@ -37,7 +38,7 @@ def small_ckan(rows: int = 3, **options: Any) -> CkanApi:
     return CkanApi({"r": Resource(FIELDS, [[number, f"n{number}"] for number in range(1, rows + 1)])}, **options)
 
 
-def until(condition: Callable[[], Any], seconds: float = 30) -> Any:
+def until(condition: Callable[[], Any], seconds: float = PATIENCE) -> Any:
     """Wait until a condition has a true value, and return that."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
@@ -152,7 +153,7 @@ class Workspace:
 
     def run(self, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
         """Run `ckanpackager` to its end."""
-        options: Any = {"capture_output": True, "text": True, "timeout": 90}
+        options: Any = {"capture_output": True, "text": True, "timeout": PATIENCE}
         return subprocess.run(
             self.command(*words), env=environment(environ), cwd=self.directory, check=False, **options
         )

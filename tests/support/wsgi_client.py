@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from wsgiref.util import setup_testing_defaults
 from wsgiref.validate import validator
 
-from support.workspace import Workspace
+from support.workspace import PATIENCE, Workspace
 
 from ckanpackager.jobs.job import Job
 from ckanpackager.receiver.application import Application, make_application
@@ -128,5 +128,5 @@ def serving(workspace: Workspace, *words: str) -> Iterator[str]:
         yield address[0].rstrip("/")
     finally:
         process.terminate()
-        assert process.wait(20) == 0
+        assert process.wait(PATIENCE) == 0
         process.communicate()

@@ -4,23 +4,18 @@ import csv
 import io
 import json
 import re
-import tracemalloc
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
-from unittest import mock
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from ckanpackager.ckan import csv_text as text_module
-from ckanpackager.ckan import datastore, page_buffer, responses
+from ckanpackager.ckan import csv_parser, datastore, responses
 from ckanpackager.ckan.actions import status
-from ckanpackager.ckan.page_buffer import MemoryBuffer
-from ckanpackager.ckan.responses import Number, Page
+from ckanpackager.ckan.pages import Page
 from ckanpackager.demo.ckan_api import CkanApi, Handler, Resource
 from ckanpackager.errors import PermanentFailure, TemporaryFailure
+from ckanpackager.formats.json_values import Number
 from ckanpackager.http_client import TRIES, Client, Refused
 
 FIELDS = [
@@ -100,13 +95,20 @@ class Found:
     def _values(self, page: Page) -> Iterator[list[Any]]:
         kinds = [field.type for field in self.search.fields]
         if page.text is not None:
-            text = b"".join(page.text).decode()
+            text = text_of(page).decode()
             for row in csv.reader(io.StringIO(text, newline="")):
                 yield [value if kind == "text" else int(value) if "int" in kind else Decimal(value) if value else None
                        for kind, value in zip(kinds, row, strict=True)]  # fmt: skip
         for record in page.records or ():
             values = record if isinstance(record, list) else [record[name] for name in self.names]
             yield [Decimal(str(value)) if isinstance(value, Number) else value for value in values]
+
+
+def text_of(page: Page) -> bytes:
+    assert page.text is not None
+    file = io.BytesIO()
+    page.text.write_to(file)
+    return file.getvalue()
 
 
 def plain(found: list[list[Any]]) -> list[list[Any]]:
@@ -486,7 +488,7 @@ NO_ANSWERS = {
 @pytest.mark.parametrize("small_pieces", [False, True])
 def test_what_is_no_answer_is_asked_for_again_and_then_a_temporary_failure(kind, what, small_pieces, monkeypatch):
     if small_pieces:
-        monkeypatch.setattr(responses, "_PIECE", 4)
+        monkeypatch.setattr(csv_parser, "_PIECE", 4)
     body = NO_ANSWERS[what].encode().replace("\ufffe".encode(), b"\xff\xfe\xff")
     with site(kind) as api:
         at_once = Found(api, page_size=5, page_requests=1)
@@ -562,7 +564,7 @@ def test_a_refusal_is_told_in_one_short_line(body, words):
 )
 def test_something_else_named_records_is_not_taken_for_the_rows(version, query, small_pieces, monkeypatch):
     if small_pieces:
-        monkeypatch.setattr(responses, "_PIECE", 16)
+        monkeypatch.setattr(csv_parser, "_PIECE", 16)
     notes = {"notes": 'the\nfield "records": "\n" holds\n"records": "\n', "records": "x\n"}
     fields = [{**field, "info": notes} for field in FIELDS]
     resource = Resource(fields, rows(60))
@@ -580,115 +582,6 @@ def test_something_else_named_records_is_not_taken_for_the_rows(version, query, 
             expected if "q" not in query else [row[0] for row in resource.rows if "r" in row[2]]
         )
         assert found.waits == []
-
-
-# --- text, piece by piece
-
-CELL = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=9) | st.text(
-    '"\n\r,\\n\t{}: records', max_size=9
-)
-TABLES = st.lists(st.lists(CELL, min_size=2, max_size=3), max_size=12)
-
-
-def csv_text(table: list[list[str]]) -> str:
-    file = io.StringIO(newline="")
-    csv.writer(file, lineterminator="\n").writerows(table)
-    return file.getvalue()
-
-
-def split(data: bytes, sizes: list[int]) -> Iterator[bytes]:
-    number = 0
-    while data:
-        size = sizes[number % len(sizes)]
-        yield data[:size]
-        data, number = data[size:], number + 1
-
-
-SIZES = st.lists(st.integers(1, 40), min_size=1, max_size=6)
-
-
-@given(table=TABLES, sizes=SIZES)
-def test_rows_are_counted_whatever_their_cells_hold_and_wherever_they_are_cut(table, sizes):
-    counter = text_module.RowCounter()
-    for piece in split(csv_text(table).encode(), sizes):
-        counter.count(piece)
-    assert counter.rows == len(table)
-
-
-@given(table=TABLES.filter(len), sizes=SIZES)
-def test_the_first_and_last_row_are_found_whatever_their_cells_contain(table, sizes):
-    table = [[str(number), *row] for number, row in enumerate(table)]
-    blocks = MemoryBuffer(list(split(csv_text(table).encode(), sizes)))
-    assert blocks.first_row().decode() == csv_text(table[:1])
-    assert blocks.last_row().decode() == csv_text(table[-1:])
-    page = Page(rows=len(table), text=blocks)
-    assert page.first_and_last_id() == (0, len(table) - 1)
-    rest = page.without_first()
-    assert (rest.rows, b"".join(rest.text).decode()) == (len(table) - 1, csv_text(table[1:]))
-
-
-@given(
-    table=TABLES,
-    sizes=SIZES,
-    piece=st.integers(1, 60),
-    block=st.integers(1, 50),
-    ascii=st.booleans(),
-    spaces=st.booleans(),
-    before=st.dictionaries(st.sampled_from(["records", "x", "records\n"]), CELL, max_size=2),
-    after=st.dictionaries(st.sampled_from(["records", "label", "notes"]), CELL, max_size=2),
-)
-def test_a_text_read_in_pieces_is_the_text_read_as_a_whole(table, sizes, piece, block, ascii, spaces, before, after):
-    text = csv_text(table)
-    result = {
-        "filters": before,
-        "limit": 100,
-        "records": text,
-        "fields": [{"id": "a", "type": "text", "info": after}],
-        "total": len(table),
-    }
-    separators = (", ", ": ") if spaces else (",", ":")
-    body = json.dumps({"help": "h", "success": True, "result": result}, ensure_ascii=ascii, separators=separators)
-    with mock.patch.object(responses, "_PIECE", piece), mock.patch.object(page_buffer, "BLOCK", block):
-        reader, whole = responses.StreamingCsvParser(), responses.ResponseParser()
-        for chunk in split(body.encode(), sizes):
-            reader.feed(chunk)
-            whole.feed(chunk)
-        for got, page in (reader.finish("h"), whole.finish("h")):
-            assert page.text is not None
-            assert b"".join(page.text).decode() == text
-            assert page.rows == len(table)
-            assert (got.total, got.limit, got.fields[0].info) == (len(table), 100, after)
-
-
-@given(table=TABLES, cut=st.integers(1, 400), piece=st.integers(1, 60))
-def test_a_text_that_is_cut_is_never_taken_for_a_whole_one(table, cut, piece):
-    body = json.dumps({"success": True, "result": {"records": csv_text(table), "total": 1}}).encode()
-    with mock.patch.object(responses, "_PIECE", piece):
-        reader = responses.StreamingCsvParser()
-        for chunk in split(body[:-cut], [7]):
-            reader.feed(chunk)
-        with pytest.raises((TemporaryFailure, PermanentFailure)):
-            reader.finish("h")
-
-
-def test_a_page_is_not_held_twice():
-    line = '12345,Forêt de Val-d\'Aulne,"two\nlines",70.4300\n'.encode().decode() * 100
-    escaped, times = json.dumps(line)[1:-1].encode(), 2000
-    size = len(line.encode()) * times
-    tracemalloc.start()
-    try:
-        reader = responses.StreamingCsvParser()
-        reader.feed(b'{"success": true, "result": {"records": "')
-        for _ in range(times):
-            reader.feed(escaped)
-        reader.feed(b'", "total": 1}}')
-        _, page = reader.finish("h")
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert page.rows == 100 * times
-    assert sum(map(len, page.text or ())) == size
-    assert peak < size * 1.3
 
 
 # --- is it a CKAN at all?

@@ -14,9 +14,10 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
-from support.workspace import CommandResult, Workspace, as_user, environment, until
+from support.workspace import PATIENCE, CommandResult, Workspace, as_user, environment, until
 
-from ckanpackager.cli.main import cli
+from ckanpackager.cli import commands
+from ckanpackager.cli.commands import COMMANDS
 from ckanpackager.cli.progress import line
 from ckanpackager.demo.ckan_api import CkanApi, File, Resource
 from ckanpackager.jobs.job import Attempt
@@ -36,9 +37,9 @@ def words(api: CkanApi, *more: str) -> tuple[str, ...]:
 # Every command
 
 
-@pytest.mark.parametrize("name", sorted(cli.commands))
+@pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_the_help_of_every_command_has_an_example_and_describes_every_option(run: Run, name: str) -> None:
-    command = cli.commands[name]
+    command = commands.command(name)
     said = run(name, "--help")
     assert said.code == 0
     assert f"ckanpackager {command.name}" in str(command.help).replace("ckanpackager -q", "ckanpackager")
@@ -46,10 +47,21 @@ def test_the_help_of_every_command_has_an_example_and_describes_every_option(run
     assert said.err == ""
 
 
+def test_an_idle_process_imports_nothing_that_only_jobs_need(workspace: Workspace) -> None:
+    code = "import sys\nfrom ckanpackager.cli.main import main\ntry:\n    main()\nexcept SystemExit as end:\n"
+    code += (
+        "    heavy = {'requests', 'urllib3', 'sqlalchemy', 'smtplib', 'email', 'isal', 'ssl', 'tabulate', 'orjson'}\n"
+    )
+    code += "    print(end.code, heavy & set(sys.modules))"
+    command = [sys.executable, "-c", code, "--config", str(workspace.file), "process"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.stdout, done.stderr) == ("0 set()\n", "")
+
+
 def test_help_and_version_of_the_program(run: Run) -> None:
     said = run("--help")
     assert said.code == 0
-    assert all(name in said.out for name in cli.commands)
+    assert all(name in said.out for name in COMMANDS)
     assert re.fullmatch(r".*\d+\.\d+.*\n", run("--version").out)
 
 
@@ -87,7 +99,7 @@ def test_queue_wait_follows_the_job_to_its_end(workspace: Workspace, api: CkanAp
     waiting = workspace.start("queue", "-D", "--wait", *words(api))
     until(lambda: workspace.spool.names("fast"))
     workspace.work()
-    out, errors = waiting.communicate(timeout=30)
+    out, errors = waiting.communicate(timeout=PATIENCE)
     assert (waiting.returncode, errors) == (0, "")
     assert out.splitlines()[1:] == workspace.archives
 
@@ -96,7 +108,7 @@ def test_queue_wait_tells_of_a_failure_by_its_exit_code(workspace: Workspace, ap
     waiting = workspace.start("queue", "-D", "--wait", *words(api, "sort:nofield"))
     until(lambda: workspace.spool.names("fast"))
     workspace.work()
-    out, errors = waiting.communicate(timeout=30)
+    out, errors = waiting.communicate(timeout=PATIENCE)
     assert waiting.returncode == 1
     assert errors.startswith(f"ckanpackager: {out.strip()}: http")
     assert "409" in errors
@@ -106,7 +118,7 @@ def test_queue_wait_ends_when_the_job_file_is_removed(workspace: Workspace, api:
     waiting = workspace.start("queue", "-D", "--wait", *words(api))
     (name,) = until(lambda: workspace.spool.names("fast"))
     (workspace.spool.directory / "fast" / name).unlink()
-    _, errors = waiting.communicate(timeout=30)
+    _, errors = waiting.communicate(timeout=PATIENCE)
     assert waiting.returncode == 1
     assert errors == f"ckanpackager: {name.removesuffix('.json')}: the job file was removed\n"
 
@@ -143,7 +155,9 @@ def test_process_exits_with_1_and_one_line_where_a_job_failed(workspace: Workspa
 def test_process_shows_its_progress_on_a_terminal(workspace: Workspace, api: CkanApi) -> None:
     workspace.queue(api)
     ours, theirs = pty.openpty()
-    done = subprocess.run(workspace.command("process"), stderr=theirs, env=environment({}), timeout=60, check=False)
+    done = subprocess.run(
+        workspace.command("process"), stderr=theirs, env=environment({}), timeout=PATIENCE, check=False
+    )
     os.close(theirs)
     shown = os.read(ours, 10_000).decode()
     os.close(ours)
@@ -189,7 +203,7 @@ def test_process_loop_serves_what_arrives_until_sigterm(workspace: Workspace, ap
         workspace.queue(api)
         until(lambda expected={"done": number + 1}: workspace.where() == expected)  # type: ignore[misc]
     worker.terminate()
-    assert worker.communicate(timeout=30) == ("", "")
+    assert worker.communicate(timeout=PATIENCE) == ("", "")
     assert worker.returncode == 0
 
 

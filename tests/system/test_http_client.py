@@ -468,7 +468,7 @@ def test_no_message_about_a_url_that_leads_nowhere_holds_a_secret(url):
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate and its key in one file, signed by nobody."""
+    """A certificate and its key in one file, signed by itself."""
     return make_certificate(tmp_path_factory.mktemp("tls"), "IP:127.0.0.1")
 
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from support.workspace import Workspace, small_ckan
+from support.workspace import PATIENCE, Workspace, small_ckan
 
 JOBS = 500
 WORKERS = 20
@@ -18,7 +18,7 @@ def test_twenty_workers_serve_five_hundred_jobs_once_each(workspace: Workspace) 
         ]
         workers = [workspace.start("process") for _ in range(WORKERS)]
         for worker in workers:
-            assert worker.communicate(timeout=110) == ("", "")
+            assert worker.communicate(timeout=2 * PATIENCE) == ("", "")
             assert worker.returncode == 0
         builds = Counter(request.params["limit"] for request in api.log if request.params["limit"])
     assert workspace.where() == {"done": JOBS}

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from support.ckan_faults import BUSY, CONTENT, answering, asked, read
-from support.workspace import FakeSmtpServer, Workspace, small_ckan, until
+from support.workspace import PATIENCE, FakeSmtpServer, Workspace, small_ckan, until
 
 from ckanpackager.demo.ckan_api import CkanApi, Handler
 from ckanpackager.jobs.job import Attempt
@@ -139,7 +139,7 @@ def test_two_identical_jobs_at_once_build_once(workspace: Workspace, api: CkanAp
     api.fault = fault
     workers = [workspace.start("process") for _ in range(2)]
     for worker in workers:
-        assert worker.communicate(timeout=60) == ("", "")
+        assert worker.communicate(timeout=PATIENCE) == ("", "")
         assert worker.returncode == 0
     assert workspace.where() == {"done": 2}
     assert len(workspace.archives) == 1
@@ -523,13 +523,13 @@ def test_a_killed_workers_job_is_served_by_the_next(workspace: Workspace, api: C
     def fault(handler: Handler, action: str, params: dict[str, Any], number: int) -> bool:
         if not stalled.is_set():
             stalled.set()
-            go_on.wait(30)
+            go_on.wait(PATIENCE)
         return False
 
     api.fault = fault
     id = workspace.queue(api)
     worker = workspace.start("process")
-    assert stalled.wait(30)
+    assert stalled.wait(PATIENCE)
     assert workspace.find(id)[0] == "claimed"
     worker.kill()
     worker.communicate()
@@ -557,11 +557,11 @@ def test_sigterm_while_packaging_returns_the_job_at_once(workspace: Workspace) -
         try:
             id = workspace.queue(api, limit=5000)
             worker = workspace.start("process")
-            assert stalled.wait(30)
+            assert stalled.wait(PATIENCE)
             until(lambda: list(workspace.store.directory.glob(".*.part*")))
             told = time.monotonic()
             worker.terminate()
-            assert worker.communicate(timeout=30) == ("", "")
+            assert worker.communicate(timeout=PATIENCE) == ("", "")
             assert worker.returncode == 0
             assert time.monotonic() - told < 10
         finally:
@@ -583,11 +583,11 @@ def test_sigterm_while_the_mail_server_takes_its_time_finishes_that_job_first(
     smtp.hold = threading.Event()
     ids = [workspace.queue(api), workspace.queue(api)]
     worker = workspace.start("process")
-    assert smtp.holding.wait(30)
+    assert smtp.holding.wait(PATIENCE)
     worker.terminate()
     assert worker.poll() is None
     smtp.hold.set()
-    assert worker.communicate(timeout=30) == ("", "")
+    assert worker.communicate(timeout=PATIENCE) == ("", "")
     assert worker.returncode == 0
     assert [workspace.find(id)[0] for id in ids] == ["done", "fast"]
     assert len(smtp.mails) == 1

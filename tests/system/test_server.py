@@ -20,7 +20,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from urllib.request import Request, urlopen
 
 import pytest
-from support.workspace import Workspace, until
+from support.workspace import PATIENCE, Workspace, until
 from support.wsgi_client import REQUESTS, SECRET, call, serving
 
 from ckanpackager.receiver.server import THREADS, with_archives
@@ -377,9 +377,9 @@ def test_a_signal_ends_it_promptly_and_requests_at_hand_are_answered(tmp_path: P
             begun = time.monotonic()
             process.send_signal(number)
             until(lambda: len(os.listdir(f"/proc/{process.pid}/task")) == 2)  # the idle threads are gone
-        asking.join(30)
+        asking.join(PATIENCE)
         assert [answer.status for answer in answers] == [200]
-        assert process.wait(30) == 0
+        assert process.wait(PATIENCE) == 0
         assert time.monotonic() - begun < 10
         assert process.communicate()[1] == ""
         idle.close()

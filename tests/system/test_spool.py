@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.workspace import as_user
+from support.workspace import PATIENCE, as_user
 
 from ckanpackager.errors import TemporaryFailure
 from ckanpackager.jobs import job as jobs
@@ -64,7 +64,7 @@ def child(code: str, spool: Spool, *words: str, **options: Any) -> subprocess.Po
 
 
 def said(process: subprocess.Popen[str]) -> str:
-    out, errors = process.communicate(timeout=60)
+    out, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, errors
     return out
 

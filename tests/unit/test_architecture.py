@@ -11,6 +11,7 @@ import click
 import pytest
 
 import ckanpackager
+from ckanpackager.cli.commands import COMMANDS, command
 from ckanpackager.cli.main import cli
 
 ROOT = Path(ckanpackager.__file__).parent
@@ -274,16 +275,16 @@ def test_the_commands_and_options_of_the_readme_exist() -> None:
             rest = rest[1 + takes_value :]
         if not rest or not re.fullmatch(r"[a-z][a-z-]+", rest[0]):
             continue  # a package, a path, or COMMAND
-        assert rest[0] in cli.commands, words
+        assert rest[0] in COMMANDS, words
         seen.add(rest[0])
         for word in rest[1:]:
             if re.match(r"--?[a-zA-Z]", word):
-                assert word.split("=")[0].strip("[]") in options(cli.commands[rest[0]]), words
+                assert word.split("=")[0].strip("[]") in options(command(rest[0])), words
     assert len(seen) > 5
 
 
 @pytest.mark.skipif(not README.exists(), reason="not run from the repository")
 def test_the_readme_names_every_command() -> None:
     named = {word for words in commands_in(README.read_text()) for word in words}
-    missing = {name for name in cli.commands if name not in named and f"`{name}`" not in README.read_text()}
+    missing = {name for name in COMMANDS if name not in named and f"`{name}`" not in README.read_text()}
     assert missing == set()
