@@ -82,6 +82,18 @@ class JobReport(JobStatus, frozen=True, kw_only=True):
     history: list[Event] = []
 
 
+class NamedStatus(Struct, frozen=True, kw_only=True):
+    """How a named package stands; times are seconds since 1970, what is not known is unset."""
+
+    name: str
+    published: float | UnsetType = UNSET
+    size: int | UnsetType = UNSET
+    rows: int | UnsetType | None = UNSET
+    download_url: str | UnsetType = UNSET
+    looked_at: float | UnsetType = UNSET  # when its source was last looked at
+    failed: str | UnsetType = UNSET  # why its last refresh failed
+
+
 class ServiceStatus(Struct, frozen=True, kw_only=True):
     """Numbers of jobs by folder, the age of the oldest waiting job in seconds, recent failures, and the workers.
 
@@ -95,6 +107,7 @@ class ServiceStatus(Struct, frozen=True, kw_only=True):
     oldest_waiting: float | None = None
     failed_last_24_hours: int = 0
     workers: list[Worker] = []
+    named_packages: list[NamedStatus] = []
 
 
 def service_status(spool: Spool, now: float) -> ServiceStatus:

@@ -226,6 +226,7 @@ class DirectoryStore:
         with self._explained():
             for entry in entries:
                 if layout.DIRECTORY.fullmatch(entry):
+                    self._forget_newest(entry)
                     self._make_folder(layout.EXPIRED)
                     (self.directory / layout.EXPIRED / entry).touch()
                     aside = self.directory / f".{entry}.removed"
@@ -235,6 +236,12 @@ class DirectoryStore:
                 else:
                     (self.directory / entry).unlink(missing_ok=True)
         return len(entries)
+
+    def _forget_newest(self, directory: str) -> None:
+        note = self.directory / f".{directory[:32]}.newest"
+        with contextlib.suppress(FileNotFoundError):
+            if note.read_text("ascii", "replace") == directory:
+                note.unlink()
 
     def _make_folder(self, name: str) -> None:
         folder = self.directory / name

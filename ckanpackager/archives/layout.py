@@ -13,8 +13,8 @@
 The key stands for a request's parameters; the random half makes a link one that cannot be guessed.
 """
 
+import os
 import re
-from errno import ENOENT
 from pathlib import Path
 
 import msgspec
@@ -25,7 +25,6 @@ DIRECTORY = re.compile(r"[0-9a-f]{32}-[0-9a-f]{32}")
 LINK = re.compile(r"([0-9a-f]{32}-[0-9a-f]{32})/[A-Za-z0-9-]{1,80}\.zip|named/[a-z0-9][a-z0-9-]{0,63}\.zip")
 """What the web server serves below the store's URL; its first group is an archive's directory."""
 
-PACKAGE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 NAMED = "named"
 ABOUT = ".about.json"
 EXPIRED = ".expired"
@@ -84,5 +83,4 @@ def _known(about: Path, store: Path) -> Archive | None:
 
 def _check_presence(store: Path) -> None:
     """An archive is missing only if the store is there: it may be a file system that is not mounted."""
-    if not store.is_dir():
-        raise FileNotFoundError(ENOENT, "No such directory", str(store))
+    os.stat(f"{store}/.")

@@ -46,6 +46,8 @@ def create(path: Path, settings: Archives, now: float) -> Iterator[Archive]:
     TemporaryFailure where the disk is full or the command fails, PermanentFailure if there is no such command.
     """
     try:
+        if settings.temp_directory:
+            os.makedirs(settings.temp_directory, mode=0o700, exist_ok=True)
         if settings.zip_command is None:
             with path.open("wb") as file:
                 zip = ZipArchive(file, settings.compression_level, now, settings.temp_directory)

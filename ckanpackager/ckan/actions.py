@@ -15,11 +15,16 @@ def show(client: Client, api_url: str, action: str, id: str) -> dict[str, Any]:
 
     Raises PermanentFailure and TemporaryFailure.
     """
+    return call(client, api_url, action, {"id": id})
+
+
+def call(client: Client, api_url: str, action: str, parameters: dict[str, Any]) -> dict[str, Any]:
+    """The result of any action whose result is an object.  Raises PermanentFailure and TemporaryFailure."""
     url = urljoin(api_url, action)
 
     def once(tried: int) -> dict[str, Any]:
         body: list[bytes] = []
-        client.post(url, msgspec.json.encode({"id": id}), body.append, explain=error_message)
+        client.post(url, msgspec.json.encode(parameters), body.append, explain=error_message)
         try:
             answer = msgspec.json.decode(b"".join(body), type=dict[str, Any])
         except (msgspec.DecodeError, UnicodeDecodeError):

@@ -5,7 +5,6 @@ import time
 
 import click
 
-from ckanpackager.archives.store import open_store
 from ckanpackager.cli import remote
 from ckanpackager.cli.context import CliContext
 
@@ -18,9 +17,7 @@ def clear_cache(context: CliContext, /, given: remote.Options) -> None:
     \b
     ckanpackager clear-cache
     """
-    removed = (
-        remote.call(given, "/clear_caches", {}).get("removed") if given.host else open_store(context.settings).clear()
-    )
+    removed = remote.call(given, "/clear_caches", {}).get("removed") if given.host else context.store.clear()
     if not context.quiet:
         click.echo("all archives removed" if removed is None else f"{removed} archives removed")
 
@@ -35,7 +32,7 @@ def clean(context: CliContext) -> None:
     """
     from ckanpackager.maintenance.clean import clean as clean_all
 
-    removed = clean_all(context.spool, open_store(context.settings), context.settings, time.time())
+    removed = clean_all(context.spool, context.store, context.settings, time.time())
     if not context.quiet:
         click.echo(", ".join(f"{number} {kind}" for kind, number in removed.items()) + " removed")
 

@@ -11,13 +11,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 import yaml
-from msgspec.structs import fields
 
 from ckanpackager.config import python_file
 from ckanpackager.config.example import comment
 from ckanpackager.config.load import PUBLISHED_SECRETS
 from ckanpackager.config.python_file import Setting
-from ckanpackager.config.settings import Settings
+from ckanpackager.config.settings import keys
 
 _DATA = "/var/lib/ckanpackager"
 _DEFAULTS: dict[str, Any] = {
@@ -84,7 +83,7 @@ class _Converter:
         self._file = file
         self._name = name
         self._options = {setting.name: setting for setting in file.settings}
-        self._types = {key.name: key.type for section in fields(Settings) for key in fields(section.type)}
+        self._types = {key.name: key.type for key in keys().values()}
         self.notes: list[Note] = []
 
     def lines(self) -> list[str]:
@@ -108,8 +107,7 @@ class _Converter:
             return self._lost(setting, f"not carried over: {setting.unclear}")
         if setting.name in _EXPLAINED:
             self.notes.append(Note(setting.line, setting.name, _EXPLAINED[setting.name]))
-            shown = key in self._types and key != "page_size"
-            value = _entry(key, setting.value) if shown else _commented(key, setting.value)
+            value = (_entry if setting.name == "CELERY_BROKER" else _commented)(key, setting.value)
             return [*_remark(_EXPLAINED[setting.name]), *value]
         if key not in self._types:
             return self._lost(setting, _CELERY if key.startswith("celery") else "no option of the original")

@@ -11,8 +11,11 @@ from msgspec.structs import FieldInfo, fields
 from ckanpackager.config.settings import Settings, trait
 
 
-def documented_example() -> str:
-    """The documented example: every key with its meaning and its default, commented out save those to be set."""
+def documented_example(**values: str) -> str:
+    """The documented example: every key with its meaning and its default, commented out save those to be set.
+
+    These have an example of a value, or the one of `values`.
+    """
     lines = comment(
         "The configuration of ckanpackager, with every key, its meaning and its default. Remove the # of a key to "
         "change it, and of each line of its value. Relative paths are relative to the directory of this file."
@@ -26,7 +29,7 @@ def documented_example() -> str:
             meaning = next(meta.description for meta in reversed(key.type.__metadata__) if meta.description)
             lines += ["", *comment(meaning)]
             if (shown := trait(key, "example")) is not None:
-                lines += _entry(key.name, shown)
+                lines += _entry(key.name, values.get(key.name, shown))
             else:
                 lines += [f"#{line}" for line in _entry(key.name, _default(key))]
     return "\n".join(lines) + "\n"

@@ -31,6 +31,7 @@ _SQLITE_MEMORY = re.compile(r"sqlite(\+\w+)?://(/(:memory:)?)?(\?.*)?")
 _BUCKET = re.compile(r"(s3|gs|az)://[a-zA-Z0-9._-]+(/[^\s?#]*)?")
 SIGNED_DAYS = 7  # S3 and Google Cloud Storage sign no link for longer (Signature Version 4)
 _ODD = re.compile(r"[\s?#{}]")
+_PACKAGE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _URL = "expected a URL that starts with https:// or http://, without ?, # and placeholders"
 
 _Faults = Iterator[tuple[tuple[str, ...], str]]
@@ -90,6 +91,8 @@ def cross_checks(settings: Settings) -> _Faults:
     if settings.archives.zip_command is not None:
         for words in _command_checks(settings.archives.zip_command):
             yield ("zip_command",), words
+    for words in _named_checks(settings.named.named_packages):
+        yield ("named_packages",), words
     statistics = settings.statistics
     if "://" not in statistics.stats_db or _SQLITE_MEMORY.fullmatch(statistics.stats_db):
         yield ("stats_db",), "expected the SQLAlchemy URL of a database on disk or server, as in sqlite:///stats.db"
@@ -120,6 +123,21 @@ def _engine_checks(settings: Settings) -> _Faults:
         )
 
 
+def _named_checks(packages: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Names become file names, schedules must be understood; the tasks' parameters are checked where they are used."""
+    for name, values in packages.items():
+        if not _PACKAGE_NAME.fullmatch(name):
+            yield f"{quoted(name)}: expected a name of small letters, digits and hyphens, 64 at most"
+        refresh = values.get("refresh")
+        if refresh is not None:
+            from ckanpackager.config import schedule  # rarely needed, and the receiver must start fast
+
+            try:
+                schedule.parse(str(refresh))
+            except ValueError as error:
+                yield f"{name}.refresh: {error}"
+
+
 def _mail_checks(settings: Settings) -> _Faults:
     mail, needs_url = settings.mail, settings.mail.download_url is None and settings.archives.store_url is None
     not_in_doi = [name for name in templates.PLACEHOLDERS if not name.startswith("doi_body")]
@@ -136,8 +154,13 @@ def _mail_checks(settings: Settings) -> _Faults:
             )
     if not _is_url(mail.download_url):
         yield ("download_url",), _URL
-    if not _MAILBOX.fullmatch(mail.email_from):
-        yield ("email_from",), "expected one address, without placeholders, as in: Data portal <data@example.org>"
+    faults = templates.check(mail.email_from, templates.IN_SENDER)
+    for words in faults:
+        yield ("email_from",), words
+    if not faults and not _MAILBOX.fullmatch(
+        templates.render(mail.email_from, dict.fromkeys(templates.IN_SENDER, "x"))
+    ):
+        yield ("email_from",), "expected one address, as in: Data portal <data@example.org>"
     if bool(mail.smtp_login) != bool(mail.smtp_password):
         there, missing = ("smtp_login", "smtp_password") if mail.smtp_login else ("smtp_password", "smtp_login")
         yield (missing, there), f"missing, and {there} is set"

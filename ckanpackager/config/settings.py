@@ -244,7 +244,7 @@ class Archives(Struct, frozen=True, kw_only=True):
         Text | None,
         Meta(
             extra={"path": "directory"},
-            description="Directory of temporary files. Unset: the system's (TMPDIR or /tmp).",
+            description="Directory of temporary files, made where it is missing. Unset: the system's (TMPDIR or /tmp).",
         ),
     ] = None
     cache_time: Annotated[
@@ -320,9 +320,13 @@ class Mail(Struct, frozen=True, kw_only=True):
         ),
     ] = None
     smtp_timeout: Annotated[Seconds, Meta(description="Seconds that the mail server may take to answer.")] = 30
-    email_from: Annotated[Text, Meta(description="Sender: an address, with or without a name.")] = (
-        "ckanpackager <nobody@localhost>"
-    )
+    email_from: Annotated[
+        Text,
+        Meta(
+            description="Sender: an address, with or without a name. It may use {ckan_host} (in the address: without "
+            "its port), {resource_id}, {zip_file_name} and {doi}."
+        ),
+    ] = "ckanpackager <nobody@localhost>"
     email_subject: Annotated[
         Text, Meta(extra={"template": "link", "single_line": True}, description="Subject of the mail with the link.")
     ] = "Resource from {ckan_host}"

@@ -2,19 +2,26 @@
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from email.headerregistry import Address
 
+from ckanpackager.config.templates import render
 from ckanpackager.errors import PermanentFailure, TemporaryFailure, one_line
 
 _LOCAL_PART = re.compile(r"[^\s\x00-\x1f\x7f-\x9f\ud800-\udfff@<>()\[\]\\,;:\"]+")
 _DOMAIN = re.compile(r"[\w-]+(\.[\w-]+)*", re.ASCII)
 
 
-def sender_address(text: str) -> Address:
-    """The address in `email_from`, with or without a name.  Raises TemporaryFailure."""
-    name, _, address = text.strip().removesuffix(">").rpartition("<")
+def sender_address(template: str, values: Mapping[str, str]) -> Address:
+    """The address in `email_from`, with or without a name, its placeholders filled.  Raises TemporaryFailure.
+
+    Name and address are filled apart, so that no value can take the place of the address.
+    """
+    name, _, address = template.strip().removesuffix(">").rpartition("<")
+    host = values.get("ckan_host", "").rpartition(":")[0] or values.get("ckan_host", "")
     try:
-        return _parse(address, one_line(name).strip('"'))
+        filled = render(address, {**values, "ckan_host": host})
+        return _parse(filled, one_line(render(name, values)).strip('" '))
     except ValueError as error:
         raise TemporaryFailure(f"email_from: {error}") from None
 

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from ckanpackager import durable_files
 from ckanpackager.config.settings import Mail
+from ckanpackager.config.templates import IN_SENDER
 from ckanpackager.errors import MESSAGE_LENGTH, CkanpackagerError, PermanentFailure, TemporaryFailure, one_line
 from ckanpackager.mail.address import sender_address
 from ckanpackager.mail.compose import ASCII, is_international
@@ -39,7 +40,7 @@ def send(message: EmailMessage, settings: Mail, accepted: Callable[[], object] =
 
 def check(settings: Mail) -> str:
     """Try everything but sending; the result in a sentence.  Raises as `send` does."""
-    sender_address(settings.email_from)
+    sender_address(settings.email_from, dict.fromkeys(IN_SENDER, "example.org"))
     if settings.mail_transport == "maildir":
         directory = Path(settings.mail_directory).absolute()
         for folder in (directory, directory / "tmp", directory / "new"):

@@ -18,9 +18,10 @@ from ckanpackager.darwin_core import compile_plan
 from ckanpackager.errors import BadRequest, CkanpackagerError, TemporaryFailure
 from ckanpackager.http_client import Client
 from ckanpackager.mail import send
+from ckanpackager.maintenance.named_packages import configured, statuses
 from ckanpackager.spool.queue import FOLDERS, Spool
 from ckanpackager.statistics import open_statistics
-from ckanpackager.status import duration, service_status
+from ckanpackager.status import DAY, duration, service_status
 
 Finding = tuple[bool, str]
 LONG = 3600  # seconds that a job may wait for a worker
@@ -36,6 +37,7 @@ def run(settings: Settings, ckan: str | None) -> Iterator[Finding]:
     yield _compression(settings)
     yield _tried("darwin core", lambda: _darwin_core(settings))
     yield from _work(Spool(Path(settings.spool.spool_directory)))
+    yield from _named_packages(settings, Spool(Path(settings.spool.spool_directory)), time.time())
     if settings.ckan.allowed_hosts is None:
         yield True, "allowed_hosts: unset, so data is fetched from any host that a request names"
     if ckan is not None:
@@ -61,6 +63,26 @@ def _work(spool: Spool) -> Iterator[Finding]:
             f"jobs: the oldest has waited for {duration(oldest)} and no worker is active; does cron, or a service, "
             "run `ckanpackager process`?",
         )
+
+
+def _named_packages(settings: Settings, spool: Spool, now: float) -> Iterator[Finding]:
+    try:
+        packages = configured(settings)
+        known = list(statuses(settings, spool))
+    except CkanpackagerError as error:
+        yield from ((False, words) for words in str(error).splitlines())
+        return
+    for named in known:
+        schedule = packages[named.name].schedule
+        age = f"{duration(now - named.published)} old" if named.published else "not built yet"
+        looked = f"looked at {duration(now - named.looked_at)} ago" if named.looked_at else "never looked at"
+        words = f"named_packages.{named.name}: {age}, {looked}"
+        if named.failed:
+            yield False, f"{words}; its last refresh failed, so the archive is the one before: {named.failed}"
+        elif not named.looked_at or (schedule and schedule.is_due(named.looked_at, now - DAY)):
+            yield False, f"{words}; does cron run `ckanpackager refresh`?"
+        else:
+            yield True, words
 
 
 def _tried(name: str, work: Callable[[], str]) -> Finding:

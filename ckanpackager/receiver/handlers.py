@@ -70,6 +70,7 @@ def _check_number_of_jobs(wanted: Request, request: HandlerRequest) -> None:
 
 
 def _status(request: HandlerRequest) -> dict[str, Any]:
+    from ckanpackager.maintenance.named_packages import statuses
     from ckanpackager.statistics import open_statistics
     from ckanpackager.status import job_report, job_status, service_status
 
@@ -82,7 +83,30 @@ def _status(request: HandlerRequest) -> dict[str, Any]:
     service = service_status(request.spool, time.time())
     with open_statistics(request.settings.statistics) as statistics:
         processed = statistics.totals().get("*", {}).get("requests", 0)
-    return {**msgspec.to_builtins(service), "processed_requests": processed}
+    named = msgspec.to_builtins(list(statuses(request.settings, request.spool)))
+    return {**msgspec.to_builtins(service), "processed_requests": processed, "named_packages": named}
+
+
+def _refresh(request: HandlerRequest) -> dict[str, Any]:
+    """Queue jobs for the named packages that are meant, as far as their source has changed, due or not."""
+    from ckanpackager.archives.store import open_store
+    from ckanpackager.maintenance.refresh import Refresher
+
+    store = open_store(request.settings)
+    refresher = Refresher(request.spool, store, request.settings, in_haste=True)
+    name, api_url = _text(request, "name"), _text(request, "api_url")
+    resource_id, dataset_id = _text(request, "resource_id"), _text(request, "dataset_id")
+    if not name and not (api_url and (resource_id or dataset_id)):
+        raise BadRequest("name: missing; or send api_url with resource_id or dataset_id")
+    names = [name] if name else refresher.concerned(str(api_url), resource_id, dataset_id)
+    found = list(refresher.refresh(names, time.time(), always_due=True)) if names else []
+    message = "; ".join(f"{each.name}: {each.state}" for each in found) or "no named package is concerned"
+    return {
+        "message": message,
+        "msg": message,
+        "packages": {each.name: each.state for each in found},
+        "jobs": {each.name: each.job for each in found if each.job},
+    }
 
 
 def _clear_caches(request: HandlerRequest) -> dict[str, Any]:
@@ -134,6 +158,7 @@ HANDLERS: dict[str, Callable[[HandlerRequest], dict[str, Any]]] = {
     "/": _status,
     "/status": _status,
     **{f"/{task}": _queue(task) for task in TASKS},
+    "/refresh": _refresh,
     "/clear_caches": _clear_caches,
     "/statistics": _totals,
     "/statistics/requests": _listing("requests"),

@@ -9,7 +9,7 @@ from ckanpackager.errors import BadRequest
 from ckanpackager.jobs import job as jobs
 from ckanpackager.jobs.job import Job
 from ckanpackager.jobs.request import Queue
-from ckanpackager.spool import worker_slots
+from ckanpackager.spool import refreshes, worker_slots
 from ckanpackager.spool.job_files import JobFiles, content, is_id
 
 OPEN = ("fast", "slow", "claimed")
@@ -92,6 +92,10 @@ class Listing:
             return self.files.path(job.queue, job.id).stat().st_mtime
         except OSError:
             return 0.0
+
+    def last_refresh(self, package: str) -> refreshes.RefreshRecord | None:
+        """When the source of a named package was last looked at."""
+        return refreshes.read(self.files, package)
 
     def active_workers(self) -> list[worker_slots.Worker]:
         """The workers that are working on a job."""

@@ -3,7 +3,8 @@
     tmp/      being written; never read         claimed/  a worker holds the lock of the file
     fast/     waiting, short jobs               failed/   failed for good, or no valid job
     slow/     waiting, long jobs                done/     finished
-    workers/  one file per worker slot          building/ locks: which archives are being built
+    workers/  one file per worker slot          named/    one file per named package: its last refresh
+    building/ locks of archives being built
 
 `ls` shows the state of everything.  The lock is on the job file's own descriptor: it follows the file through its
 renames, leaves nothing to clean up, and the kernel frees it when the worker dies.  A file in claimed/ whose lock is
@@ -21,12 +22,12 @@ from contextlib import AbstractContextManager
 from ckanpackager.jobs import job as jobs
 from ckanpackager.jobs.job import Job
 from ckanpackager.jobs.request import Queue
-from ckanpackager.spool import building, worker_slots
+from ckanpackager.spool import building, refreshes, worker_slots
 from ckanpackager.spool.claim import Claim, claim_listed, try_claim
 from ckanpackager.spool.job_files import is_id
 from ckanpackager.spool.listing import Listing
 
-FOLDERS = ("tmp", "fast", "slow", "claimed", "failed", "done", "workers", "building")
+FOLDERS = ("tmp", "fast", "slow", "claimed", "failed", "done", "workers", "building", refreshes.FOLDER)
 
 
 class Spool(Listing):
@@ -88,6 +89,10 @@ class Spool(Listing):
     def is_building(self, key: str) -> bool:
         """Whether a worker builds an archive of that key."""
         return building.is_locked(self.directory / "building", key)
+
+    def record_refresh(self, package: str, record: refreshes.RefreshRecord) -> None:
+        """Record that the source of a named package was looked at."""
+        refreshes.write(self.files, package, record)
 
     def remove_older(self, folder: str, than: float) -> int:
         """Remove the files of `tmp`, `done` or `failed` that were last changed before `than`; how many."""

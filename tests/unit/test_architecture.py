@@ -40,7 +40,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "archives": PURE | {"config", "formats", "durable_files"},
     "mail": PURE | {"config", "durable_files", "status"},
     "packagers": PURE | {"config", "http_client", "ckan", "formats", "metadata", "darwin_core", "archives", "names"},
-    "receiver": PURE | {"config", "hosts", "spool", "status", "statistics", "archives", "logs"},
+    "receiver": PURE | {"config", "hosts", "spool", "status", "statistics", "archives", "logs", "maintenance"},
     "worker": PURE
     | {"config", "spool", "status", "statistics", "archives", "mail", "packagers", "http_client", "hosts", "celery"},
     "maintenance": PURE

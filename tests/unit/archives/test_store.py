@@ -155,7 +155,6 @@ def test_clearing_removes_every_archive_and_what_is_known_of_it(store: Store) ->
     assert store.clear() == 2
     assert archives(store) == set()
     assert store.find(KEY, 1001) is None
-    assert store.remove_orphans(1e12, lambda key: False) == 0
     assert os.listdir(store.directory) == [layout.EXPIRED]
 
 

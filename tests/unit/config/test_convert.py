@@ -171,6 +171,7 @@ def test_an_option_without_a_place_is_explained(option: str, value: str, words: 
     text = f"\n{option} = {value}"
     assert words in about(option, text) and about(option, text).startswith("s.py:2: ")
     assert words in convert(text.encode(), "s.py").text.replace("\n# ", " ")
+    assert values(text).keys() & {"workers", "page_size", "sentry_dsn"} == set()
 
 
 def test_the_published_secret_is_left_out_and_said() -> None:
