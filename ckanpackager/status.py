@@ -216,6 +216,13 @@ def archive_url(archive: Archive, settings: Settings, now: float) -> str:
     return open_store(settings).link(archive, expiry(archive, settings), now)
 
 
+def named_url(archive: Archive, settings: Settings) -> str:
+    """The stable address of a named package; the receiver redirects to a bucket that is not served."""
+    if settings.archives.store_url and not settings.mail.download_url and settings.receiver.public_url:
+        return f"{settings.receiver.public_url}/archives/{archive.name}"
+    return settings.mail.archive_url(archive.name)
+
+
 def human_size(size: float) -> str:
     """A number of bytes in decimal units, as download pages write it."""
     if size < 1000:

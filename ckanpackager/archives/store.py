@@ -75,7 +75,6 @@ class Store(Protocol):
         """Remove what died half written before a time; how many archives."""
 
 
-
 def open_store(settings: Settings) -> Store:
     """The store that the configuration names.  Raises ConfigError if its library is missing, TemporaryFailure."""
     archives = settings.archives

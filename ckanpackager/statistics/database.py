@@ -1,7 +1,7 @@
 """The statistics database: who requested what and what failed, in any database that SQLAlchemy supports.
 
 The tables are those of the original ckanpackager: its database can be named, and what it lacks is added to it.
-Totals are counted from the rows at each query, so that two workers at once cannot lose an increment.
+Totals are kept by the database itself (`totals`), or counted from the rows where it cannot do that.
 """
 
 import hmac
@@ -14,27 +14,19 @@ from types import TracebackType
 from typing import Any, Self
 
 from sqlalchemy import (
-    BigInteger,
     Column,
     Executable,
-    Index,
-    Integer,
-    MetaData,
-    String,
     Table,
-    Text,
     create_engine,
     distinct,
     event,
     func,
     insert,
-    inspect,
     make_url,
     select,
 )
 from sqlalchemy.engine import URL, Connection, Engine
-from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, SQLAlchemyError
-from sqlalchemy.schema import CreateColumn, CreateIndex, CreateTable
+from sqlalchemy.exc import ArgumentError, DataError, IntegrityError, SQLAlchemyError
 
 from ckanpackager.config.settings import Statistics
 from ckanpackager.durable_files import is_shared
@@ -46,30 +38,11 @@ from ckanpackager.errors import (
     TemporaryFailure,
     one_line,
 )
+from ckanpackager.statistics import totals as kept_totals
+from ckanpackager.statistics.schema import ERRORS, REQUESTS, prepare
 
 BUSY = 30  # seconds that SQLite waits for other writers; `?timeout=` in the URL overrides it
 _MOST = 2**63 - 1  # what databases take as a number
-_WORDS = String().with_variant(Text(), "mysql", "mariadb")  # where VARCHAR needs a length
-_TABLES = MetaData()
-
-
-def _table(name: str, *own: Column[Any]) -> Table:
-    return Table(
-        name,
-        _TABLES,
-        Column("id", Integer, primary_key=True),
-        Column("timestamp", BigInteger),  # seconds since 1970
-        Column("resource_id", _WORDS),
-        Column("email", _WORDS),
-        Column("domain", _WORDS),
-        *own,
-        Column("job", String(255)),  # null in the original's rows
-        Index(f"ckanpackager_{name}_job", "job", unique=True),
-    )
-
-
-_REQUESTS = _table("requests", Column("count", BigInteger))
-_ERRORS = _table("errors", Column("message", Text))
 
 
 def open_statistics(settings: Statistics) -> "StatisticsDatabase":
@@ -83,14 +56,14 @@ def open_statistics(settings: Statistics) -> "StatisticsDatabase":
     engine = _engine(settings.stats_db)
     try:
         with _explained(engine):
-            _prepare(engine)
+            keeps_totals = prepare(engine)
     except TypeError as error:  # what some drivers make of a parameter in the URL that they do not know
         engine.dispose()
         raise ConfigError(f"stats_db: {one_line(error, MESSAGE_LENGTH)}") from error
     except BaseException:
         engine.dispose()
         raise
-    return StatisticsDatabase(engine, settings.anonymize_key if settings.anonymize_emails else None)
+    return StatisticsDatabase(engine, keeps_totals, settings.anonymize_key if settings.anonymize_emails else None)
 
 
 class StatisticsDatabase:
@@ -100,8 +73,9 @@ class StatisticsDatabase:
     and PermanentFailure for a value that it will never take.
     """
 
-    def __init__(self, engine: Engine, anonymize_key: str | None) -> None:
+    def __init__(self, engine: Engine, keeps_totals: bool, anonymize_key: str | None) -> None:
         self._engine = engine
+        self._keeps_totals = keeps_totals
         self._anonymize_key = anonymize_key
 
     def __enter__(self) -> Self:
@@ -117,12 +91,12 @@ class StatisticsDatabase:
 
     def record_request(self, *, job: str, resource_id: str, email: str, count: int | None, now: float) -> None:
         """Count a request that was served, with its number of rows; a job only once, however often this is called."""
-        self._record(_REQUESTS, email, now, {"job": job, "resource_id": _storable(resource_id), "count": count})
+        self._record(REQUESTS, email, now, {"job": job, "resource_id": _storable(resource_id), "count": count})
 
     def record_error(self, *, job: str, resource_id: str, email: str, message: str, now: float) -> None:
         """Count a request that failed; a job only once, however often this is called."""
         own = {"job": job, "resource_id": _storable(resource_id), "message": _storable(message)}
-        self._record(_ERRORS, email, now, own)
+        self._record(ERRORS, email, now, own)
 
     def totals(self, resource_id: str | None = None) -> dict[str, dict[str, int]]:
         """Numbers of `emails` (different requesters, without case), `requests` and `errors`, by resource id.
@@ -131,13 +105,15 @@ class StatisticsDatabase:
         """
         totals: dict[str, dict[str, int]] = {}
         with self._reading() as connection:
+            if self._keeps_totals:
+                return kept_totals.read(connection, None if resource_id is None else _storable(resource_id))
             if resource_id is None:
-                errors = connection.execute(select(func.count()).select_from(_ERRORS)).scalar_one()
-                requests, emails = connection.execute(select(func.count(), _EMAILS).select_from(_REQUESTS)).one()
+                errors = connection.execute(select(func.count()).select_from(ERRORS)).scalar_one()
+                requests, emails = connection.execute(select(func.count(), _EMAILS).select_from(REQUESTS)).one()
                 totals["*"] = {"emails": emails, "requests": requests, "errors": errors}
-            for name, requests, emails in connection.execute(_by_resource(_REQUESTS, resource_id, _EMAILS)):
+            for name, requests, emails in connection.execute(_by_resource(REQUESTS, resource_id, _EMAILS)):
                 totals[name or ""] = {"emails": emails, "requests": requests, "errors": 0}
-            for name, errors in connection.execute(_by_resource(_ERRORS, resource_id)):
+            for name, errors in connection.execute(_by_resource(ERRORS, resource_id)):
                 totals.setdefault(name or "", {"emails": 0, "requests": 0})["errors"] = errors
         return totals
 
@@ -145,13 +121,13 @@ class StatisticsDatabase:
         self, *, offset: int = 0, limit: int = 100, resource_id: str | None = None, email: str | None = None
     ) -> list[dict[str, Any]]:
         """Requests, newest first: `email`, `domain`, `resource_id`, `timestamp` (seconds since 1970), `count`."""
-        return self._rows(_REQUESTS.c["count"], (offset, limit), resource_id, email)
+        return self._rows(REQUESTS.c["count"], (offset, limit), resource_id, email)
 
     def errors(
         self, *, offset: int = 0, limit: int = 100, resource_id: str | None = None, email: str | None = None
     ) -> list[dict[str, Any]]:
         """Errors, newest first: `email`, `domain`, `resource_id`, `timestamp` (seconds since 1970), `message`."""
-        return self._rows(_ERRORS.c["message"], (offset, limit), resource_id, email)
+        return self._rows(ERRORS.c["message"], (offset, limit), resource_id, email)
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
@@ -193,7 +169,7 @@ class StatisticsDatabase:
         return hmac.digest(self._anonymize_key.encode(), address.encode(), "sha256").hex()
 
 
-_EMAILS = func.count(distinct(func.lower(_REQUESTS.c.email)))
+_EMAILS = func.count(distinct(func.lower(REQUESTS.c.email)))
 
 
 def _by_resource(table: Table, resource_id: str | None, *counts: Any) -> Executable:
@@ -211,7 +187,10 @@ def _engine(stats_db: str) -> Engine:
         url = make_url(stats_db)
         waiting = {"timeout": BUSY} if _is_sqlite(url) and "timeout" not in url.query else {}
         engine = create_engine(url, pool_pre_ping=True, connect_args=waiting)
-    except (ArgumentError, ImportError) as error:
+    except ImportError as error:
+        extra = "; pip install 'ckanpackager[postgresql]'" if stats_db.startswith("postgresql") else ""
+        raise ConfigError(f"stats_db: {one_line(error, MESSAGE_LENGTH)}{extra}") from None
+    except ArgumentError as error:
         raise ConfigError(f"stats_db: {one_line(error, MESSAGE_LENGTH)}") from None
     except (TypeError, ValueError):  # their text could quote from the password
         raise ConfigError("stats_db: expected an SQLAlchemy URL, as in sqlite:////srv/ckanpackager/stats.db") from None
@@ -241,36 +220,6 @@ def _write_ahead(connection: Any, _record: Any) -> None:
     """Readers and the writer then do not wait for each other."""
     with suppress(sqlite3.OperationalError):  # read-only, or locked by another process that sets it, once for all
         connection.execute("PRAGMA journal_mode = WAL").close()
-
-
-def _prepare(engine: Engine) -> None:
-    """Add what the database lacks; another process may have just done the same."""
-    for lack in _lacks(engine):
-        try:
-            with engine.begin() as connection:
-                connection.exec_driver_sql(lack)
-        except DBAPIError:
-            if lack in _lacks(engine):
-                raise
-
-
-def _lacks(engine: Engine) -> list[str]:
-    """The statements that would make the database complete, in their order."""
-    found = inspect(engine)
-    statements: list[Any] = []
-    for table in _TABLES.sorted_tables:
-        (index,) = table.indexes
-        if not found.has_table(table.name):
-            statements += [CreateTable(table), CreateIndex(index)]
-            continue
-        present = {column["name"] for column in found.get_columns(table.name)}
-        for column in table.columns:
-            if column.name not in present:
-                definition = CreateColumn(column).compile(dialect=engine.dialect)
-                statements.append(f"ALTER TABLE {table.name} ADD COLUMN {definition}")
-        if index.name not in {present["name"] for present in found.get_indexes(table.name)}:
-            statements.append(CreateIndex(index))
-    return [sql if isinstance(sql, str) else str(sql.compile(dialect=engine.dialect)) for sql in statements]
 
 
 @contextmanager

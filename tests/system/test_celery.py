@@ -1,18 +1,12 @@
 """Packing by Celery: real Redis, real packers (`celery worker`), and dispatchers (`ckanpackager process`)."""
 
-import json
-import os
-import signal
-import time
-import urllib.request
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.servers import Redis, needs, packer, redis_server
-from support.workspace import Workspace, until
+from support.workspace import Workspace
 
 from ckanpackager.demo.ckan_api import CkanApi
 
