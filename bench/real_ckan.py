@@ -40,7 +40,9 @@ def main() -> None:
                 into.append(measured.wall)
                 postgres = _postgres_cpu(options.postgres) - before
                 lines.append((way, measured.wall, measured.cpu, measured.peak, measured.zip, postgres))
-        print(tabulate(lines, headers=["way", "wall s", "CPU s", "peak MB", "ZIP MB", "PostgreSQL CPU s"], floatfmt=".1f"))
+        print(
+            tabulate(lines, headers=["way", "wall s", "CPU s", "peak MB", "ZIP MB", "PostgreSQL CPU s"], floatfmt=".1f")
+        )
         ratios = [ours[n] / dumps[n] for n in range(options.runs)]
         print(f"ratios: {', '.join(f'{ratio:.2f}' for ratio in ratios)}; median {statistics.median(ratios):.2f}")
         if options.compare:

@@ -82,7 +82,7 @@ def _status(request: HandlerRequest) -> dict[str, Any]:
         return {**msgspec.to_builtins(job), "msg": job.message}
     service = service_status(request.spool, time.time())
     with open_statistics(request.settings.statistics) as statistics:
-        processed = statistics.totals().get("*", {}).get("requests", 0)
+        processed = statistics.served()
     named = msgspec.to_builtins(list(statuses(request.settings, request.spool)))
     return {**msgspec.to_builtins(service), "processed_requests": processed, "named_packages": named}
 

@@ -117,6 +117,13 @@ class StatisticsDatabase:
                 totals.setdefault(name or "", {"emails": 0, "requests": 0})["errors"] = errors
         return totals
 
+    def served(self) -> int:
+        """The number of all requests that were served."""
+        with self._reading() as connection:
+            if self._keeps_totals:
+                return kept_totals.read(connection, None, only_all=True)[kept_totals.EVERYTHING]["requests"]
+            return connection.execute(select(func.count()).select_from(REQUESTS)).scalar_one()
+
     def requests(
         self, *, offset: int = 0, limit: int = 100, resource_id: str | None = None, email: str | None = None
     ) -> list[dict[str, Any]]:

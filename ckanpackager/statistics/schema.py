@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, String, Table, Text, inspect
+from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, String, Table, Text, false, inspect, select
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateColumn, CreateIndex, CreateTable
@@ -34,6 +34,8 @@ ERRORS = _table("errors", Column("message", Text))
 
 def prepare(engine: Engine) -> bool:
     """Add what the database lacks; another process may have just done the same.  Whether it keeps totals."""
+    if _is_complete(engine):
+        return True
     for lack in _lacks(engine):
         try:
             with engine.begin() as connection:
@@ -49,6 +51,17 @@ def prepare(engine: Engine) -> bool:
                 totals.create(connection)
         except DBAPIError:  # no right to make tables, or the database is locked: totals are counted from the rows
             return inspect(engine).has_table(totals.TOTALS.name)
+    return True
+
+
+def _is_complete(engine: Engine) -> bool:
+    """Whether totals are kept, which are made last, and no column lacks: three small queries, not a dozen."""
+    try:
+        with engine.connect() as connection:
+            for table in (*_TABLES.sorted_tables, totals.TOTALS):
+                connection.execute(select(table).where(false()))
+    except DBAPIError:  # the long way finds out why, and says it
+        return False
     return True
 
 

@@ -56,11 +56,13 @@ def create(connection: Connection) -> None:
         connection.exec_driver_sql(statement)
 
 
-def read(connection: Connection, resource_id: str | None) -> dict[str, dict[str, int]]:
+def read(connection: Connection, resource_id: str | None, *, only_all: bool = False) -> dict[str, dict[str, int]]:
     """Requests, emails and errors by resource id, `*` for all together; of one resource, if it has any."""
     query = select(TOTALS.c.scope, TOTALS.c.emails, TOTALS.c.requests, TOTALS.c.errors)
     if resource_id is not None:
         query = query.where(TOTALS.c.scope == f"={resource_id}")
+    elif only_all:
+        query = query.where(TOTALS.c.scope == EVERYTHING)
     none = {"emails": 0, "requests": 0, "errors": 0}
     totals = {EVERYTHING: none} if resource_id is None else {}
     for scope, emails, requests, errors in connection.execute(query):
