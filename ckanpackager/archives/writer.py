@@ -27,8 +27,10 @@ class Archive(Protocol):
     """What packagers write to.
 
     `deflated_buffer`, where there is one, makes a buffer that another thread compresses a page into.  One file is
-    `open` at a time; a file that is written beside it is `open_deferred`.
+    `open` at a time; a file that is written beside it is `open_deferred`.  `sizes` has the bytes of each complete file.
     """
+
+    sizes: dict[str, int]
 
     @property
     def deflated_buffer(self) -> Callable[[], DeflatedBuffer] | None: ...
@@ -58,7 +60,7 @@ def create(path: Path, settings: Archives, now: float) -> Iterator[Archive]:
                 files = FilesArchive(Path(directory))
                 yield files
                 path.unlink(missing_ok=True)  # a dead worker's, which the command might add to
-                for name in files.names:
+                for name in files.sizes:
                     _run(settings.zip_command, Path(directory) / name, path, settings.zip_timeout)
     except OSError as error:
         place = error.filename or f"{path.parent} or {settings.temp_directory or tempfile.gettempdir()}"
@@ -71,7 +73,7 @@ class FilesArchive:
     deflated_buffer = None
 
     def __init__(self, directory: Path) -> None:
-        self.names: list[str] = []
+        self.sizes: dict[str, int] = {}
         self._directory = directory
 
     @contextlib.contextmanager
@@ -83,7 +85,7 @@ class FilesArchive:
         except BaseException:
             path.unlink(missing_ok=True)
             raise
-        self.names.append(name)
+        self.sizes[name] = path.stat().st_size
 
     open_deferred = open
 

@@ -67,6 +67,19 @@ EMAIL_FAILURE_BODY_HTML = """\
 <p>If you ask its administrators about this, please give them the number of your request: {job}</p>
 """
 
+ASSOCIATED_MEDIA: dict[str, Any] = {
+    "extension": "multimedia",
+    "fields": {
+        "type": "StillImage",
+        "format": None,
+        "identifier": None,
+        "title": None,
+        "license": None,
+        "rightsHolder": None,
+    },
+}
+"""What a field named associatedMedia becomes; a licence that is not told is not made up."""
+
 Text = Annotated[str, Meta(min_length=1)]
 Days = Annotated[float, Meta(gt=0)]
 Seconds = Annotated[float, Meta(gt=0)]
@@ -273,8 +286,27 @@ class Archives(Struct, frozen=True, kw_only=True):
         ),
     ] = None
     zip_timeout: Annotated[Seconds, Meta(description="Seconds after which zip_command is stopped.")] = 3600
+    include_readme: Annotated[
+        bool,
+        Meta(
+            description="Put a README.txt behind the data: title, publisher, licence, how to cite, what was asked for, "
+            "the fields. With this and include_datapackage off, an archive holds the data alone, and CKAN is not asked "
+            "about the dataset."
+        ),
+    ] = True
     include_datapackage: Annotated[
-        bool, Meta(description="Put a datapackage.json (Frictionless) beside the file of a single resource.")
+        bool,
+        Meta(
+            description="Put a datapackage.json (Frictionless) behind the data: the same for programs. Darwin Core "
+            "Archives have an eml.xml instead."
+        ),
+    ] = True
+    bom: Annotated[
+        bool,
+        Meta(
+            description="Begin CSV and TSV with a byte order mark, by which Excel knows UTF-8, unless a request says "
+            "bom:false. Programs may take it for part of the first column's name."
+        ),
     ] = False
 
 
@@ -420,10 +452,11 @@ class DarwinCore(Struct, frozen=True, kw_only=True):
             description="Fields that hold a JSON list of objects, each object a row of an extension. For each of them: "
             "extension (its definition); fields (its terms with their defaults; null: none); and, if needed, mappings "
             "(by term, the name that it has in the objects) and formatters (by term, a text whose {} stands for the "
-            "object's value). As in: {Associated Media: {extension: multimedia, fields: {type: StillImage, format: "
-            "null, identifier: null}, mappings: {format: mime}, formatters: {format: 'image/{}'}}}",
+            "object's value). An object that lacks the name of mappings is asked for the term's own; a null stays "
+            "empty. {}: no such fields. As in: {Associated Media: {extension: multimedia, fields: {type: StillImage, "
+            "format: null, identifier: null}, mappings: {format: mime}, formatters: {format: 'image/{}'}}}",
         ),
-    ] = field(default_factory=dict)
+    ] = field(default_factory=lambda: {"associatedMedia": ASSOCIATED_MEDIA})
 
 
 class NamedPackages(Struct, frozen=True, kw_only=True):

@@ -83,7 +83,8 @@ class Site:
             raise _not_found()
         if (private or (resource and resource.private)) and not may_read:
             raise _denied(f"read resource {resource_id}")
-        return description or self.description(resource_id)
+        package = next(({"package_id": each.get("id", "")} for entry, each in listed if entry["id"] == resource_id), {})
+        return {**(description or self.description(resource_id)), **package}
 
     def description(self, resource_id: str) -> dict[str, Any]:
         """A datastore's resource as `resource_show` has it, and as a dataset lists it."""

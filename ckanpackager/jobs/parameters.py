@@ -121,6 +121,10 @@ def _names(value: Any) -> Any:
     return [name.strip() for name in value.split(",")]
 
 
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
 def _sort(value: Any) -> Any:
     return _json_if_text(value) if isinstance(value, str) and value.lstrip().startswith("[") else value
 
@@ -166,7 +170,12 @@ def _check_url(value: str) -> None:
         raise ValueError("expected a URL that starts with http:// or https://")
 
 
-_CONVERT: dict[str, Callable[[Any], Any]] = {"filters": _json_if_text, "fields": _names, "sort": _sort}
+_CONVERT: dict[str, Callable[[Any], Any]] = {
+    "filters": _json_if_text,
+    "fields": _names,
+    "sort": _sort,
+    "format": _lower,
+}
 _CHECK: dict[str, Callable[[Any], None]] = {
     "resource_id": _check_text,
     "dataset_id": _check_text,

@@ -71,12 +71,13 @@ class PackageDatastore(DatastoreRequest, frozen=True, kw_only=True, omit_default
     """Rows of the datastore, as a table."""
 
     format: Format = "csv"
+    bom: bool | None = None
 
 
 class PackageDwcArchive(DatastoreRequest, frozen=True, kw_only=True, omit_defaults=True, tag="package_dwc_archive"):
     """Rows of the datastore, as a Darwin Core Archive."""
 
-    format: str | None = None  # portals send it along; it has no effect
+    format: str | None = None  # tsv; any other, which portals send along, means csv
     eml: str | None = None
     for_gbif: bool = False
 
@@ -96,6 +97,7 @@ class PackageDataset(_Request, frozen=True, kw_only=True, omit_defaults=True, ta
     api_url: str
     dataset_id: str
     format: Format = "csv"
+    bom: bool | None = None
 
     url_parameter: ClassVar[str] = "api_url"
 

@@ -392,7 +392,7 @@ def test_datasets_and_resources_are_described(api):
     assert [json.loads(act(api, "package_show", {"id": name})[1])["result"]["id"] for name in ("d", "1-2")] == [
         "1-2"
     ] * 2
-    assert json.loads(act(api, "resource_show", {"id": "f"})[1])["result"] == remote
+    assert json.loads(act(api, "resource_show", {"id": "f"})[1])["result"] == {**remote, "package_id": "1-2"}
     shown = json.loads(act(api, "resource_show", {"id": "r"})[1])["result"]
     assert (shown["url"], shown["datastore_active"]) == (f"{api.url}/datastore/dump/r", True)
     assert refusal(api, resource_id="f")[0] == 404

@@ -100,20 +100,54 @@ def test_an_archive_of_nothing_is_one(tmp_path):
     assert read(tmp_path / "a.zip") == {}
 
 
-def test_every_entry_has_the_fields_of_zip64(tmp_path):
+def test_a_small_archive_has_nothing_of_zip64(tmp_path):
+    """busybox and funzip refuse it, and the Finder unpacks the first file alone."""
     write(tmp_path / "a.zip", ENTRIES)
     data = (tmp_path / "a.zip").read_bytes()
     with zipfile.ZipFile(tmp_path / "a.zip") as zip:
         for info in zip.infolist():
-            assert info.extract_version == 45
-            assert info.extra.startswith(struct.pack("<2H", 1, 24)) or not info.extra  # zipfile takes out what it read
+            assert (info.extract_version, info.extra) == (20, b"")
             local = data[info.header_offset :]
-            assert struct.unpack("<3I", local[14:26]) == (info.CRC, 0xFFFFFFFF, 0xFFFFFFFF)
+            assert struct.unpack("<H", local[4:6]) == (20,)
+            assert struct.unpack("<3I", local[14:26]) == (info.CRC, info.compress_size, info.file_size)
             name = struct.unpack("<H", local[26:28])[0]
-            extra = struct.unpack("<2H2Q", local[30 + name : 50 + name])
-            assert extra == (1, 16, info.file_size, info.compress_size)
-    assert data[-98:-94] == b"PK\6\6"
-    assert data[-42:-38] == b"PK\6\7"
+            assert struct.unpack("<2H", local[30 + name : 34 + name]) == (0xA11E, 16)  # padding
+    assert data[-22:-18] == b"PK\5\6"
+    assert data[-42:-38] != b"PK\6\7"
+
+
+def test_a_large_entry_has_the_fields_of_zip64_and_a_small_one_beside_it_none(tmp_path):
+    more = 2**32 - 1
+    with (tmp_path / "a.zip").open("wb") as file:
+        zip = ZipArchive(file, 2, NOW)
+        with zip.open("small") as entry:
+            entry.write(b"a")
+        with zip.open("large") as entry:
+            entry.size += more  # as if it had been written
+        zip.finish()
+    data = (tmp_path / "a.zip").read_bytes()
+    with zipfile.ZipFile(tmp_path / "a.zip") as zip_file:
+        small, large = zip_file.infolist()
+    assert (small.extract_version, large.extract_version) == (20, 45)
+    local = data[large.header_offset :]
+    assert struct.unpack("<2I", local[18:26]) == (0xFFFFFFFF, 0xFFFFFFFF)
+    assert struct.unpack("<2H2Q", local[35:55]) == (1, 16, more, large.compress_size)
+
+
+def test_a_file_that_must_stay_small_is_refused_if_it_does_not(tmp_path):
+    with (tmp_path / "a.zip").open("wb") as file:
+        zip = ZipArchive(file, 2, NOW, zip64=False)
+        with pytest.raises(ValueError, match="too large for a ZIP without ZIP64"), zip.open("large") as entry:
+            entry.size += 2**32
+
+
+def test_the_sizes_of_complete_files_are_known(tmp_path):
+    for zip_command in (None, "zip -qj {output} {input}"):
+        with create(tmp_path / "a.zip", Archives(zip_command=zip_command), NOW) as writing:
+            for name, content in ENTRIES.items():
+                with writing.open(name) as entry:
+                    entry.write(content)
+            assert writing.sizes == {name: len(content) for name, content in ENTRIES.items()}
 
 
 def test_names_are_utf8_modes_are_plain_and_the_time_is_now(tmp_path, monkeypatch):
@@ -122,7 +156,7 @@ def test_names_are_utf8_modes_are_plain_and_the_time_is_now(tmp_path, monkeypatc
     write(tmp_path / "a.zip", ENTRIES)
     with zipfile.ZipFile(tmp_path / "a.zip") as zip:
         for info in zip.infolist():
-            assert info.flag_bits == 0x800
+            assert info.flag_bits == (0 if info.filename.isascii() else 0x800)
             assert stat.filemode(info.external_attr >> 16) == "-rw-r--r--"
             assert info.date_time == (*time.gmtime(NOW)[:5], time.gmtime(NOW)[5] // 2 * 2)
 
@@ -168,7 +202,7 @@ def test_an_archive_may_have_more_entries_than_zip_could_count(count):
     zip = ZipArchive(file, 2, NOW)
     with zip.open("a"):
         pass
-    zip._directory *= count
+    zip._members *= count
     zip.finish()
     with zipfile.ZipFile(file) as zip_file:
         assert len(zip_file.infolist()) == count

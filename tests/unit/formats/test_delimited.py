@@ -35,7 +35,7 @@ def packaged(api: CkanApi, directory: Path, **parameters: Any) -> bytes:
     context = PackagingContext(
         client=Client(key=None, timeout=20),
         ckan=Ckan(),
-        archives=Archives(),
+        archives=Archives(include_readme=False, include_datapackage=False),
         darwin_core=DarwinCore(),
         now=0,
         tell=lambda rows, expected: None,

@@ -38,6 +38,7 @@ OTHER: dict[str, Any] = {
     "limit": 1,
     "format": "tsv",
     "doi": "10.1/x",
+    "bom": True,
 }
 
 
