@@ -18,6 +18,8 @@ COMMANDS = {
     "clean": ("admin", "clean"),
     "refresh": ("refresh", "refresh"),
     "config": ("config", "config"),
+    "anonymize": ("privacy", "anonymize"),
+    "forget": ("privacy", "forget"),
     "check": ("admin", "check"),
     "serve": ("serve", "serve"),
     "demo": ("demo", "demo"),

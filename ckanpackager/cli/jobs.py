@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from ckanpackager.archives.cached import queue_of
 from ckanpackager.cli import remote
 from ckanpackager.cli.context import CliContext
 from ckanpackager.cli.progress import Progress
@@ -40,7 +41,7 @@ def queue(context: CliContext, /, given: remote.Options, task: str, words: tuple
     else:
         request = request_from(task, parameters, strict=True)
         check_host(request.url_parameter, request.url, context.settings.ckan.allowed_hosts)
-        job = Job(request=request, created=time.time(), queue=request.queue(context.settings.spool.slow_request))
+        job = Job(request=request, created=time.time(), queue=queue_of(request, context.settings, time.time()))
         id = context.spool.enqueue(job)
     if not context.quiet:
         click.echo(id)

@@ -115,7 +115,7 @@ def _local_statistics(context: CliContext) -> Callable[[str, dict[str, Any]], An
     def ask(table: str, asked: dict[str, Any]) -> Any:
         from ckanpackager.statistics import open_statistics
 
-        with open_statistics(context.settings.statistics) as statistics:
+        with open_statistics(context.settings.statistics, to_read=True) as statistics:
             if table == "totals":
                 return statistics.totals(asked["resource_id"])
             return (statistics.requests if table == "requests" else statistics.errors)(**asked)

@@ -96,7 +96,8 @@ def cross_checks(settings: Settings) -> _Faults:
     statistics = settings.statistics
     if "://" not in statistics.stats_db or _SQLITE_MEMORY.fullmatch(statistics.stats_db):
         yield ("stats_db",), "expected the SQLAlchemy URL of a database on disk or server, as in sqlite:///stats.db"
-    if statistics.anonymize_emails and not statistics.anonymize_key:
+    keyed = statistics.anonymize_emails and statistics.anonymize_scheme == "keyed"
+    if keyed and not statistics.anonymize_key:
         yield ("anonymize_key", "anonymize_emails"), "missing, and anonymize_emails needs it"
 
 

@@ -410,15 +410,26 @@ class Statistics(Struct, frozen=True, kw_only=True):
         ),
     ] = "sqlite:///stats.db"
     anonymize_emails: Annotated[
-        bool, Meta(description="Store a keyed hash of each e-mail address, and its domain, instead of the address.")
+        bool, Meta(description="Store a hash of each e-mail address, and its domain, instead of the address.")
     ] = False
+    anonymize_scheme: Annotated[
+        Literal["keyed", "bcrypt"],
+        Meta(
+            description="How: keyed, by anonymize_key; or bcrypt, as the original did, so that its database goes on "
+            "(pip install 'ckanpackager[bcrypt]'). bcrypt's salt is the domain: whoever has the database can try "
+            "addresses."
+        ),
+    ] = "keyed"
     anonymize_key: Annotated[
         str | None,
         Meta(
             extra={"secret": True, "environment": True},
-            description="Key of that hash, required with anonymize_emails; keep it: with another key the same "
-            "person counts as a new one. Also $CKANPACKAGER_ANONYMIZE_KEY.",
+            description="Key of the keyed hash, which needs it; keep it: with another key the same person counts as a "
+            "new one. Also $CKANPACKAGER_ANONYMIZE_KEY.",
         ),
+    ] = None
+    keep_statistics: Annotated[
+        Days | None, Meta(description="Days that `ckanpackager clean` keeps requests and errors. Unset: for ever.")
     ] = None
 
 

@@ -4,13 +4,14 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, get_args, get_origin
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import msgspec
 
 from ckanpackager.errors import BadRequest, did_you_mean
 from ckanpackager.jobs.request import TASKS, Request
 
+_KEPT_IN_URLS = "%/:?#[]@!$&'()*+,;=-._~"  # what RFC 3986 allows
 DEEPEST = 50  # levels of lists and objects in a parameter
 
 
@@ -28,7 +29,9 @@ def request_from(
         near = did_you_mean(task, TASKS, 0.8)
         meant = f"did you mean {near}?" if near else f"expected one of {', '.join(TASKS)}"
         raise BadRequest(f"unknown task {task!r}: {meant}")
-    given = {name: value for name, value in parameters.items() if value is not None and value != ""}
+    given = {
+        name: value for name, value in parameters.items() if value is not None and (value != "" or name == "for_gbif")
+    }
     faults = _unknown_parameters(task, given, strict)
     values: dict[str, Any] = {} if with_requester else {"email": ""}
     for field in msgspec.structs.fields(kind):
@@ -129,6 +132,20 @@ def _sort(value: Any) -> Any:
     return _json_if_text(value) if isinstance(value, str) and value.lstrip().startswith("[") else value
 
 
+def _quoted_as_browsers_do(value: Any) -> Any:
+    """A URL with its blanks and other letters percent-encoded after the host; what is encoded already stays."""
+    if not isinstance(value, str):
+        return value
+    text = re.sub(r"[\t\r\n]", "", value.strip())
+    found = re.fullmatch(r"(https?://[^/?#]*)(.*)", text, re.IGNORECASE)
+    return found[1] + quote(found[2], _KEPT_IN_URLS) if found and text.isprintable() else text
+
+
+def _is_there(value: Any) -> bool:
+    """The original took any value for yes, an empty one, too."""
+    return value.strip().lower() not in ("false", "0", "no") if isinstance(value, str) else bool(value)
+
+
 def _check(name: str, value: Any) -> None:
     if value is not None and name in _CHECK:
         _CHECK[name](value)
@@ -174,6 +191,8 @@ _CONVERT: dict[str, Callable[[Any], Any]] = {
     "filters": _json_if_text,
     "fields": _names,
     "sort": _sort,
+    "resource_url": _quoted_as_browsers_do,
+    "for_gbif": _is_there,
     "format": _lower,
 }
 _CHECK: dict[str, Callable[[Any], None]] = {

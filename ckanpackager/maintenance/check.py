@@ -33,6 +33,7 @@ def run(settings: Settings, ckan: str | None) -> Iterator[Finding]:
     yield from _directory("store_directory", Path(settings.archives.store_directory))
     yield from _directory("temp_directory", Path(settings.archives.temp_directory or tempfile.gettempdir()))
     yield _tried("statistics", lambda: _statistics(settings))
+    yield from _addresses(settings)
     yield _tried("mail", lambda: send.check(settings.mail))
     yield _compression(settings)
     yield _tried("darwin core", lambda: _darwin_core(settings))
@@ -154,6 +155,23 @@ def _statistics(settings: Settings) -> str:
     with open_statistics(settings.statistics) as statistics:
         served = statistics.totals().get("*", {}).get("requests", 0)
     return f"the database answers, with {served:,} requests so far"
+
+
+def _addresses(settings: Settings) -> Iterator[Finding]:
+    """Addresses in clear that should not be there."""
+    if not settings.statistics.anonymize_emails:
+        return
+    try:
+        with open_statistics(settings.statistics, to_read=True) as statistics:
+            clear = statistics.clear_addresses()
+    except CkanpackagerError:
+        return  # the finding before this one says what is wrong
+    if clear:
+        yield (
+            False,
+            f"anonymize_emails: {clear:,} rows of the statistics hold an address in clear; `ckanpackager anonymize` "
+            "hashes them",
+        )
 
 
 def _darwin_core(settings: Settings) -> str:

@@ -23,7 +23,7 @@ def clean(spool: Spool, store: Store, settings: Settings, now: float) -> dict[st
     }
     packers = settings.engine.engine == "celery"  # may be at work for a dispatcher that has died
     store.forget_expired(now - settings.spool.keep_done * DAY)
-    return {
+    removed = {
         "archives": store.expire(now - settings.archives.keep_archives * DAY, in_use),
         "done jobs": spool.remove_older("done", now - settings.spool.keep_done * DAY),
         "failed jobs": spool.remove_older("failed", now - settings.spool.keep_failed * DAY),
@@ -31,3 +31,9 @@ def clean(spool: Spool, store: Store, settings: Settings, now: float) -> dict[st
         + store.remove_orphans(now - ORPHANED if packers else math.inf, spool.is_building)
         + scratch.remove_old(settings.archives.temp_directory, now - DAY, spool.is_building),
     }
+    if (days := settings.statistics.keep_statistics) is not None:
+        from ckanpackager.statistics import open_statistics  # SQLAlchemy takes its time, and most sites keep all
+
+        with open_statistics(settings.statistics) as statistics:
+            removed["requests and errors"] = statistics.remove_older(now - days * DAY)
+    return removed

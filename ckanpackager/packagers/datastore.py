@@ -27,12 +27,13 @@ def package(request: PackageDatastore, archive: Archive, context: PackagingConte
         limit=request.limit or None,  # 0 has always meant all
     )
     written = write_table(archive, "resource", format, rows, context, bom=request.bom)
+    about = description.About()
     if description.is_wanted(context):
         about = description.about_resource(context, request.api_url, request.resource_id)
-        title = about.resource.title if about.resource else request.resource_id
+        title = about.title or request.resource_id
         table = described_table(written, title, request.api_url, request.resource_id, archive, context)
         description.write(archive, contents_of(request, about, context, files=(table,), notes=written.notes), context)
-    return Result(written.rows, written.notes)
+    return Result(written.rows, written.notes, title=about.title)
 
 
 def query_of(request: DatastoreRequest) -> dict[str, object]:

@@ -36,6 +36,11 @@ class About:
         self.resource = resource
         self.problem = problem
 
+    @property
+    def title(self) -> str:
+        """The resource's title, or nothing."""
+        return self.resource.title if self.resource else ""
+
 
 def about_resource(context: PackagingContext, address: str, resource_id: str) -> About:
     """Ask the site that `address` (an API's URL, or that of an uploaded file) belongs to."""

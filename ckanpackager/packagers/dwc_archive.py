@@ -74,7 +74,7 @@ def package(request: PackageDwcArchive, archive: Archive, context: PackagingCont
             OtherFile(path=name, title="", size=size) for name, size in archive.sizes.items() if name != plan.core.name
         ]
         description.write(archive, replace(contents, files=[core, *others]), context, machine_readable=False)
-    return Result(count, rows.notes)
+    return Result(count, rows.notes, title=about.title)
 
 
 def _filled(eml: str, now: datetime) -> bytes:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from ckanpackager.archives.cached import queue_of
 from ckanpackager.config.settings import Settings
 from ckanpackager.errors import BadRequest, TemporaryFailure, TooMany
 from ckanpackager.hosts import check_host
@@ -19,17 +20,15 @@ _MANY = 100  # requests ahead; beyond that the exact number matters little, and 
 
 
 class HandlerRequest(NamedTuple):
-    """The parameters of a caller who knows the secret, and what a handler works with."""
+    """The parameters of a caller who knows the secret, and what a handler works with.
+
+    A handler that accepts something puts that into `about`, in words for the log.
+    """
 
     parameters: dict[str, Any]
     settings: Settings
     spool: Spool
-
-
-def log(words: str, *, traceback: bool = False, level: str = "ERROR") -> None:
-    import logging  # here, since a process that logs nothing must start fast
-
-    logging.getLogger("ckanpackager").log(getattr(logging, level), "%s", words, exc_info=traceback)
+    about: dict[str, str]
 
 
 def _queue(task: str) -> Callable[[HandlerRequest], dict[str, Any]]:
@@ -38,10 +37,10 @@ def _queue(task: str) -> Callable[[HandlerRequest], dict[str, Any]]:
         wanted = request_from(task, request.parameters)
         check_host(wanted.url_parameter, wanted.url, settings.ckan.allowed_hosts)
         _check_number_of_jobs(wanted, request)
-        queue = wanted.queue(settings.spool.slow_request)
-        id = spool.enqueue(Job(request=wanted, created=time.time(), queue=queue))
-        if settings.logging.log:
-            log(f"job {id}: accepted: {task} of {wanted.resource_id} from {wanted.host}", level="INFO")
+        now = time.time()
+        queue = queue_of(wanted, settings, now)
+        id = spool.enqueue(Job(request=wanted, created=now, queue=queue))
+        request.about["accepted"] = f"accepted as job {id}, {queue}, from {wanted.host}"
         message = settings.receiver.success_message
         values = {"job": id}
         if url := settings.receiver.job_url(id):
@@ -81,7 +80,7 @@ def _status(request: HandlerRequest) -> dict[str, Any]:
         job = tell(*found, request.settings, request.spool, time.time())
         return {**msgspec.to_builtins(job), "msg": job.message}
     service = service_status(request.spool, time.time())
-    with open_statistics(request.settings.statistics) as statistics:
+    with open_statistics(request.settings.statistics, to_read=True) as statistics:
         processed = statistics.served()
     named = msgspec.to_builtins(list(statuses(request.settings, request.spool)))
     return {**msgspec.to_builtins(service), "processed_requests": processed, "named_packages": named}
@@ -101,6 +100,7 @@ def _refresh(request: HandlerRequest) -> dict[str, Any]:
     names = [name] if name else refresher.concerned(str(api_url), resource_id, dataset_id)
     found = list(refresher.refresh(names, time.time(), always_due=True)) if names else []
     message = "; ".join(f"{each.name}: {each.state}" for each in found) or "no named package is concerned"
+    request.about["accepted"] = message
     return {
         "message": message,
         "msg": message,
@@ -113,14 +113,14 @@ def _clear_caches(request: HandlerRequest) -> dict[str, Any]:
     from ckanpackager.archives.store import open_store
 
     removed = open_store(request.settings).clear()
-    message = f"{removed} archives removed"
+    message = request.about["accepted"] = f"{removed} archives removed"
     return {"message": message, "msg": message, "removed": removed}
 
 
 def _totals(request: HandlerRequest) -> dict[str, Any]:
     from ckanpackager.statistics import open_statistics
 
-    with open_statistics(request.settings.statistics) as statistics:
+    with open_statistics(request.settings.statistics, to_read=True) as statistics:
         return {"totals": statistics.totals(_text(request, "resource_id"))}
 
 
@@ -130,7 +130,7 @@ def _listing(table: str) -> Callable[[HandlerRequest], dict[str, Any]]:
 
         offset, limit = _integer(request, "offset", 0), _integer(request, "limit", 100)
         resource_id, email = _text(request, "resource_id"), _text(request, "email")
-        with open_statistics(request.settings.statistics) as statistics:
+        with open_statistics(request.settings.statistics, to_read=True) as statistics:
             rows = statistics.requests if table == "requests" else statistics.errors
             return {table: rows(offset=offset, limit=limit, resource_id=resource_id, email=email)}
 

@@ -23,12 +23,12 @@ _BLOCK = 256 * 1024
 _TOO_MUCH = 16 * 1024 * 1024  # read to its end, then refused: a proxy that cannot pass a body on loses the response
 
 
-def serve(settings: Settings, host: str, port: int, say: Callable[[str], None]) -> None:
+def serve(settings: Settings, host: str, port: int, say: Callable[[str], None], *, quiet: bool = False) -> None:
     """Serve until SIGTERM or SIGINT; `say` gets each address.  Raises ConfigError, OSError."""
     from waitress.server import create_server
 
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # requests may wait for a thread
-    application = make_application(settings)
+    application = make_application(settings, quiet=quiet)
     if not settings.archives.store_url:
         application = with_archives(application, Path(settings.archives.store_directory))
     most = settings.receiver.max_request_size + _TOO_MUCH

@@ -74,8 +74,12 @@ class Listing:
 
     def open_jobs_of(self, email: str) -> int:
         """How many jobs wait or are worked on for an e-mail address, compared without case."""
+        return len({job.id for job in self.open_jobs(email)})
+
+    def open_jobs(self, email: str) -> Iterator[Job]:
+        """The jobs that wait or are worked on for an e-mail address, compared without case."""
         address = email.lower()
-        return sum(job.request.email.lower() == address for folder in OPEN for job in self.jobs(folder))
+        return (job for folder in OPEN for job in self.jobs(folder) if job.request.email.lower() == address)
 
     def changed_since(self, folder: str, moment: float) -> int:
         """How many jobs have come into a folder since then."""

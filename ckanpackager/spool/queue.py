@@ -94,6 +94,19 @@ class Spool(Listing):
         """Record that the source of a named package was looked at."""
         refreshes.write(self.files, package, record)
 
+    def remove_ended_of(self, email: str) -> int:
+        """Remove the files of the jobs that have ended for an e-mail address, compared without case; how many."""
+        address, removed = email.lower(), 0
+        for folder in ("done", "failed"):
+            for job in self.jobs(folder):
+                if job.request.email.lower() == address:
+                    try:
+                        self.files.path(folder, job.id).unlink(missing_ok=True)
+                    except OSError as error:
+                        raise self.files.failure(error) from error
+                    removed += 1
+        return removed
+
     def remove_older(self, folder: str, than: float) -> int:
         """Remove the files of `tmp`, `done` or `failed` that were last changed before `than`; how many."""
         removed = 0

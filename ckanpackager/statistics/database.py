@@ -1,69 +1,57 @@
-"""The statistics database: who requested what and what failed, in any database that SQLAlchemy supports.
+"""The statistics: who requested what, and what failed, in any database that SQLAlchemy speaks to.
 
-The tables are those of the original ckanpackager: its database can be named, and what it lacks is added to it.
-Totals are kept by the database itself (`totals`), or counted from the rows where it cannot do that.
+Totals are kept by the database itself (`totals`); where it cannot do that, they are counted from the rows.
 """
 
-import hmac
-import os
-import sqlite3
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 
-from sqlalchemy import (
-    Column,
-    Executable,
-    Table,
-    create_engine,
-    distinct,
-    event,
-    func,
-    insert,
-    make_url,
-    select,
-)
-from sqlalchemy.engine import URL, Connection, Engine
-from sqlalchemy.exc import ArgumentError, DataError, IntegrityError, SQLAlchemyError
+from sqlalchemy import Column, Executable, Table, distinct, func, insert, null, select
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import IntegrityError
 
 from ckanpackager.config.settings import Statistics
-from ckanpackager.durable_files import is_shared
-from ckanpackager.errors import (
-    MESSAGE_LENGTH,
-    CkanpackagerError,
-    ConfigError,
-    PermanentFailure,
-    TemporaryFailure,
-    one_line,
-)
+from ckanpackager.errors import ConfigError
 from ckanpackager.statistics import totals as kept_totals
-from ckanpackager.statistics.schema import ERRORS, REQUESTS, prepare
+from ckanpackager.statistics.email_hash import Hash, keyed, like_the_original
+from ckanpackager.statistics.privacy import anonymize, clear_addresses, forget, remove_older
+from ckanpackager.statistics.schema import (
+    ERRORS,
+    REQUESTS,
+    explained,
+    is_complete,
+    missing_columns,
+    open_engine,
+    open_to_read,
+)
 
-BUSY = 30  # seconds that SQLite waits for other writers; `?timeout=` in the URL overrides it
 _MOST = 2**63 - 1  # what databases take as a number
 
 
-def open_statistics(settings: Statistics) -> "StatisticsDatabase":
-    """Connect to the database, and make the tables, columns and indexes that it lacks.
+def open_statistics(settings: Statistics, *, to_read: bool = False) -> "StatisticsDatabase":
+    """Connect to the database; a reader need not be allowed to write.
 
     Raises ConfigError if the URL is none or its driver is not installed, TemporaryFailure if the database cannot be
     reached or prepared.
     """
-    if settings.anonymize_emails and not settings.anonymize_key:
+    hashed = hash_of(settings)
+    engine = (open_to_read if to_read else open_engine)(settings.stats_db)
+    complete = is_complete(engine)
+    missing = set() if complete or not to_read else missing_columns(engine)
+    return StatisticsDatabase(engine, hashed, missing, keeps_totals=complete)
+
+
+def hash_of(settings: Statistics) -> Hash | None:
+    """How addresses are stored; None: as they are.  Raises ConfigError."""
+    if not settings.anonymize_emails:
+        return None
+    if settings.anonymize_scheme == "bcrypt":
+        return like_the_original()
+    if not settings.anonymize_key:
         raise ConfigError("anonymize_emails needs anonymize_key")
-    engine = _engine(settings.stats_db)
-    try:
-        with _explained(engine):
-            keeps_totals = prepare(engine)
-    except TypeError as error:  # what some drivers make of a parameter in the URL that they do not know
-        engine.dispose()
-        raise ConfigError(f"stats_db: {one_line(error, MESSAGE_LENGTH)}") from error
-    except BaseException:
-        engine.dispose()
-        raise
-    return StatisticsDatabase(engine, keeps_totals, settings.anonymize_key if settings.anonymize_emails else None)
+    return keyed(settings.anonymize_key)
 
 
 class StatisticsDatabase:
@@ -73,10 +61,11 @@ class StatisticsDatabase:
     and PermanentFailure for a value that it will never take.
     """
 
-    def __init__(self, engine: Engine, keeps_totals: bool, anonymize_key: str | None) -> None:
+    def __init__(self, engine: Engine, hashed: Hash | None, missing: set[Column[Any]], *, keeps_totals: bool) -> None:
         self._engine = engine
+        self._hashed = hashed
+        self._missing = missing
         self._keeps_totals = keeps_totals
-        self._anonymize_key = anonymize_key
 
     def __enter__(self) -> Self:
         return self
@@ -91,12 +80,30 @@ class StatisticsDatabase:
 
     def record_request(self, *, job: str, resource_id: str, email: str, count: int | None, now: float) -> None:
         """Count a request that was served, with its number of rows; a job only once, however often this is called."""
-        self._record(REQUESTS, email, now, {"job": job, "resource_id": _storable(resource_id), "count": count})
+        self._record(REQUESTS, email, now, {"job": job, "resource_id": storable(resource_id), "count": count})
 
     def record_error(self, *, job: str, resource_id: str, email: str, message: str, now: float) -> None:
         """Count a request that failed; a job only once, however often this is called."""
-        own = {"job": job, "resource_id": _storable(resource_id), "message": _storable(message)}
+        own = {"job": job, "resource_id": storable(resource_id), "message": storable(message)}
         self._record(ERRORS, email, now, own)
+
+    def clear_addresses(self) -> int:
+        """How many rows hold an address in clear."""
+        return clear_addresses(self._engine)
+
+    def anonymize(self, tell: Callable[[int, int], object], *, dry_run: bool) -> dict[str, int]:
+        """Hash the addresses that are in clear; the number of rows by table.  Raises ConfigError."""
+        if self._hashed is None:
+            raise ConfigError("anonymize_emails: false; set it to true first, or new addresses are stored in clear")
+        return anonymize(self._engine, self._hashed, tell, dry_run=dry_run)
+
+    def forget(self, email: str) -> int:
+        """Put a name that tells nothing in the place of an address; in how many rows."""
+        return forget(self._engine, storable(email), self._hashed)
+
+    def remove_older(self, before: float) -> int:
+        """Remove the requests and errors from before a time; how many."""
+        return remove_older(self._engine, before)
 
     def totals(self, resource_id: str | None = None) -> dict[str, dict[str, int]]:
         """Numbers of `emails` (different requesters, without case), `requests` and `errors`, by resource id.
@@ -104,9 +111,11 @@ class StatisticsDatabase:
         `*` stands for all of them.  With a resource id only its own, and nothing if it has none.
         """
         totals: dict[str, dict[str, int]] = {}
+        if self._missing >= {REQUESTS.c.id, ERRORS.c.id}:  # there are no tables
+            return {} if resource_id else {"*": {"emails": 0, "requests": 0, "errors": 0}}
         with self._reading() as connection:
             if self._keeps_totals:
-                return kept_totals.read(connection, None if resource_id is None else _storable(resource_id))
+                return kept_totals.read(connection, None if resource_id is None else storable(resource_id))
             if resource_id is None:
                 errors = connection.execute(select(func.count()).select_from(ERRORS)).scalar_one()
                 requests, emails = connection.execute(select(func.count(), _EMAILS).select_from(REQUESTS)).one()
@@ -119,10 +128,10 @@ class StatisticsDatabase:
 
     def served(self) -> int:
         """The number of all requests that were served."""
+        if not self._keeps_totals:
+            return self.totals()["*"]["requests"]
         with self._reading() as connection:
-            if self._keeps_totals:
-                return kept_totals.read(connection, None, only_all=True)[kept_totals.EVERYTHING]["requests"]
-            return connection.execute(select(func.count()).select_from(REQUESTS)).scalar_one()
+            return kept_totals.read(connection, None, only_all=True)["*"]["requests"]
 
     def requests(
         self, *, offset: int = 0, limit: int = 100, resource_id: str | None = None, email: str | None = None
@@ -138,13 +147,13 @@ class StatisticsDatabase:
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
-        with _explained(self._engine), self._engine.connect() as connection:
+        with explained(self._engine), self._engine.connect() as connection:
             yield connection
 
     def _record(self, table: Table, email: str, now: float, own: Mapping[str, object]) -> None:
-        domain = _storable(email).rpartition("@")[2].strip().lower()
+        domain = storable(email).rpartition("@")[2].strip().lower()
         row = {"timestamp": int(now), "email": self._known_as(email), "domain": domain, **own}
-        with _explained(self._engine):
+        with explained(self._engine):
             try:
                 with self._engine.begin() as connection:
                     connection.execute(insert(table).values(row))
@@ -159,21 +168,22 @@ class StatisticsDatabase:
     ) -> list[dict[str, Any]]:
         c = own.table.c
         offset, limit = (min(number, _MOST) for number in page)
-        query = select(c.email, c.domain, c.resource_id, c.timestamp, own)
+        columns = [c.email, c.domain, c.resource_id, c.timestamp, own]
+        query = select(*(null().label(column.name) if column in self._missing else column for column in columns))
         if resource_id is not None:
-            query = query.where(c.resource_id == _storable(resource_id))
+            query = query.where(c.resource_id == storable(resource_id))
         if email is not None:
             query = query.where(func.lower(c.email) == func.lower(self._known_as(email)))
         query = query.order_by(c.timestamp.desc(), c.id.desc()).offset(offset).limit(limit)
+        if c.id in self._missing:  # there is no such table
+            return []
         with self._reading() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
 
     def _known_as(self, email: str) -> str:
-        """The address as it stands in the tables: as typed, or as a keyed hash of it (HMAC-SHA256, RFC 2104)."""
-        if self._anonymize_key is None:
-            return _storable(email)
-        address = _storable(email).strip().lower()
-        return hmac.digest(self._anonymize_key.encode(), address.encode(), "sha256").hex()
+        """The address as it stands in the tables: as typed, or hashed."""
+        address = storable(email)
+        return self._hashed(address) if self._hashed and address else address
 
 
 _EMAILS = func.count(distinct(func.lower(REQUESTS.c.email)))
@@ -181,68 +191,9 @@ _EMAILS = func.count(distinct(func.lower(REQUESTS.c.email)))
 
 def _by_resource(table: Table, resource_id: str | None, *counts: Any) -> Executable:
     query = select(table.c.resource_id, func.count(), *counts).group_by(table.c.resource_id)
-    return query if resource_id is None else query.where(table.c.resource_id == _storable(resource_id))
+    return query if resource_id is None else query.where(table.c.resource_id == storable(resource_id))
 
 
-def _storable(value: str) -> str:
+def storable(value: str) -> str:
     """Without what databases refuse: NUL, and halves of surrogate pairs."""
     return value.encode(errors="replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
-
-
-def _engine(stats_db: str) -> Engine:
-    try:
-        url = make_url(stats_db)
-        waiting = {"timeout": BUSY} if _is_sqlite(url) and "timeout" not in url.query else {}
-        engine = create_engine(url, pool_pre_ping=True, connect_args=waiting)
-    except ImportError as error:
-        extra = "; pip install 'ckanpackager[postgresql]'" if stats_db.startswith("postgresql") else ""
-        raise ConfigError(f"stats_db: {one_line(error, MESSAGE_LENGTH)}{extra}") from None
-    except ArgumentError as error:
-        raise ConfigError(f"stats_db: {one_line(error, MESSAGE_LENGTH)}") from None
-    except (TypeError, ValueError):  # their text could quote from the password
-        raise ConfigError("stats_db: expected an SQLAlchemy URL, as in sqlite:////srv/ckanpackager/stats.db") from None
-    if _is_sqlite(url):
-        _make_shared(url.database or "")
-        event.listen(engine, "connect", _write_ahead)
-    return engine
-
-
-def _make_shared(file: str) -> None:
-    """In a shared directory, make the file one that the group may write, whatever the umask.
-
-    SQLite gives the files beside it the same mode.
-    """
-    with suppress(OSError):  # it exists already, or cannot be made, which SQLite reports
-        if is_shared(Path(file).parent):
-            descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o660)
-            os.fchmod(descriptor, 0o660)
-            os.close(descriptor)
-
-
-def _is_sqlite(url: URL) -> bool:
-    return url.get_backend_name() == "sqlite"
-
-
-def _write_ahead(connection: Any, _record: Any) -> None:
-    """Readers and the writer then do not wait for each other."""
-    with suppress(sqlite3.OperationalError):  # read-only, or locked by another process that sets it, once for all
-        connection.execute("PRAGMA journal_mode = WAL").close()
-
-
-@contextmanager
-def _explained(engine: Engine) -> Iterator[None]:
-    """Raise the errors of the database as our own, which name the database without its password."""
-    try:
-        yield
-    except SQLAlchemyError as error:
-        raise _failure(engine.url, error) from error
-
-
-def _failure(url: URL, error: SQLAlchemyError) -> CkanpackagerError:
-    cause = getattr(error, "orig", None) or error
-    words = f"statistics database {url.render_as_string(hide_password=True)}: {one_line(cause, MESSAGE_LENGTH)}"
-    if isinstance(error, DataError):
-        return PermanentFailure(words)
-    if "locked" in str(cause):
-        return TemporaryFailure(f"{words}; another process holds it for too long: retry, or find out which one")
-    return TemporaryFailure(f"{words}; is it there, may this user write to it and its directory, has the disk room?")

@@ -286,8 +286,14 @@ def test_a_full_disk_is_a_temporary_failure_that_says_so():
 def test_a_missing_directory_is_a_temporary_failure_that_names_it(tmp_path):
     with pytest.raises(TemporaryFailure, match=f"archive {tmp_path}/no/a.zip: No such file"):
         write(tmp_path / "no" / "a.zip", ENTRIES)
-    with pytest.raises(TemporaryFailure, match=f"archive {tmp_path}/no.*: No such file"):
-        write(tmp_path / "a.zip", ENTRIES, temp_directory=str(tmp_path / "no"), zip_command="zip {output} {input}")
+    (tmp_path / "file").touch()
+    with pytest.raises(TemporaryFailure, match=f"archive {tmp_path}/file/no: Not a directory"):
+        write(tmp_path / "a.zip", ENTRIES, temp_directory=str(tmp_path / "file" / "no"))
+
+
+def test_a_missing_temporary_directory_is_made(tmp_path):
+    write(tmp_path / "a.zip", ENTRIES, temp_directory=str(tmp_path / "new" / "temp"), zip_command=ZIP_COMMAND)
+    assert (tmp_path / "new" / "temp").is_dir() and zipfile.ZipFile(tmp_path / "a.zip").testzip() is None
 
 
 # --- zip_command
