@@ -38,6 +38,10 @@ class TemporaryFailure(CkanpackagerError):
         self.retry_after = retry_after
 
 
+class WorkerDied(TemporaryFailure):
+    """The process on another machine that did it has died; a job that kills `max_attempts` of them fails."""
+
+
 class PermanentFailure(CkanpackagerError):
     """It failed and will fail again: a retry makes no sense."""
 

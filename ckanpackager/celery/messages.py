@@ -11,7 +11,7 @@ from typing import TypeVar
 import msgspec
 from msgspec import Struct
 
-from ckanpackager.errors import PermanentFailure, TemporaryFailure
+from ckanpackager.errors import PermanentFailure, TemporaryFailure, WorkerDied
 from ckanpackager.jobs.job import Archive
 
 TASK = "ckanpackager.package"
@@ -24,12 +24,15 @@ class Outcome(Struct, frozen=True, omit_defaults=True):
     archive: Archive | None = None
     error: str = ""
     temporary: bool = False
+    died: bool = False  # the process that did it
     retry_after: float | None = None
 
     def archive_or_error(self) -> Archive:
-        """Raises TemporaryFailure or PermanentFailure, as the packer did."""
+        """Raises TemporaryFailure or PermanentFailure, as the packer did, and WorkerDied."""
         if self.archive is not None:
             return self.archive
+        if self.died:
+            raise WorkerDied(self.error)
         if self.temporary:
             raise TemporaryFailure(self.error, self.retry_after)
         raise PermanentFailure(self.error)

@@ -19,6 +19,7 @@ from ckanpackager.errors import MESSAGE_LENGTH, ConfigError, TemporaryFailure, o
 from ckanpackager.jobs.request import QUEUES, Queue
 from ckanpackager.packagers.build import Order
 
+_DEATHS = ("WorkerLostError", "TimeLimitExceeded", "Terminated")  # what Celery says of a process that has died
 _ANSWER = 1.0  # seconds that packers have for an answer
 
 
@@ -109,7 +110,8 @@ class Packers:
     def _failure(self, error: Any) -> Outcome:
         if isinstance(error, PackagingFailed) and error.args:
             return self._opened(error.args[0])
-        return Outcome(error=f"the packer failed: {type(error).__name__}: {error}", temporary=True)
+        words = one_line(f"the packer failed: {type(error).__name__}: {error}", MESSAGE_LENGTH)
+        return Outcome(error=words, died=type(error).__name__ in _DEATHS, temporary=True)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ckanpackager.archives.store import Store
 from ckanpackager.config.settings import Settings
-from ckanpackager.errors import TemporaryFailure
+from ckanpackager.errors import TemporaryFailure, WorkerDied
 from ckanpackager.jobs.job import Archive
 from ckanpackager.jobs.request import Queue
 from ckanpackager.packagers.build import Clock, Order, Tell, build
@@ -29,10 +29,6 @@ class Engine(Protocol):
 
     def package(self, order: Order, queue: Queue, tell: Tell) -> Archive:
         """Raises TemporaryFailure, PermanentFailure, Stopped."""
-
-
-class PackerDied(TemporaryFailure):
-    """The packer of a task gives no sign of life; counted as the death of a worker."""
 
 
 def open_engine(settings: Settings, store: Store, stop: Stop, clock: Clock = time.time) -> Engine:
@@ -78,7 +74,7 @@ class CeleryEngine:
             raise
         self._packers.forget(id)
         if report.outcome is None:
-            raise PackerDied(f"the packer gave no sign of life for {self._timeout:g} s")
+            raise WorkerDied(f"the packer gave no sign of life for {self._timeout:g} s")
         return report.outcome.archive_or_error()
 
     def _followed(self, id: str, send: Callable[[], None], tell: Tell) -> "Report":

@@ -7,12 +7,12 @@ nothing.
 import contextlib
 import logging
 import random
-from typing import Any, Literal
+from typing import Any
 
 from msgspec.structs import replace
 
-from ckanpackager.errors import CkanpackagerError, TemporaryFailure, one_line
-from ckanpackager.jobs.job import Attempt, Job
+from ckanpackager.errors import CkanpackagerError, TemporaryFailure, WorkerDied, one_line
+from ckanpackager.jobs.job import Attempt, Job, Outcome
 from ckanpackager.spool.claim import Claim
 from ckanpackager.worker import retry
 from ckanpackager.worker.signals import Stopped
@@ -103,7 +103,8 @@ def handle_failure(claim: Claim, context: WorkerContext, step: Step, error: Exce
     """
     message, now = _message(error, claim.job, context), context.clock()
     if isinstance(error, TemporaryFailure):
-        job = replace(claim.job, attempts=_with_failure(claim.job, context, step, "retry", message))
+        outcome: Outcome = "died" if isinstance(error, WorkerDied) else "retry"
+        job = replace(claim.job, attempts=_with_failure(claim.job, context, step, outcome, message))
         failed = retry.failures(job, step.name)
         seconds = retry.delay(failed, context.settings.spool, error.retry_after, random.random())  # noqa: S311 - no secret
         if seconds is not None:
@@ -116,7 +117,7 @@ def handle_failure(claim: Claim, context: WorkerContext, step: Step, error: Exce
 
 
 def _with_failure(
-    job: Job, context: WorkerContext, step: Step, outcome: Literal["retry", "failed"], error: str
+    job: Job, context: WorkerContext, step: Step, outcome: Outcome, error: str
 ) -> tuple[Attempt, ...]:
     """The attempts with this failure; one attempt may fail twice: at packaging, then at the failure mail."""
     last = job.attempts[-1]
