@@ -156,3 +156,18 @@ def packer(name: str, configuration: Path, *words: str, environ: Mapping[str, st
 def listens(port: int) -> bool:
     with socket.socket() as client:
         return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+@contextmanager
+def flower(configuration: Path) -> Iterator[str]:
+    """Flower, which watches the packers of a configuration; its address."""
+    needs("flower")
+    port = free_port()
+    command = [sys.executable, "-m", "celery", "-A", "ckanpackager.celery", "flower", f"--port={port}"]
+    environ = os.environ | {"CKANPACKAGER_CONFIG": str(configuration), "FLOWER_UNAUTHENTICATED_API": "true"}
+    log = configuration.parent / "flower.log"
+    options = ["--address=127.0.0.1", "--inspect_timeout=500"]
+    with process([*command, *options], log, cwd=configuration.parent, env=environ) as started:
+        until(lambda: listens(port) or started.poll() is not None)
+        assert started.poll() is None, log.read_text()
+        yield f"http://127.0.0.1:{port}"
