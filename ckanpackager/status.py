@@ -32,6 +32,7 @@ MESSAGES = {
 _OUTCOMES = {
     "done": "worked",
     "retry": "failed for now",
+    "unanswered": "was not answered",
     "failed": "failed",
     "died": "its worker died",
     "spool": "failed for now",
@@ -134,7 +135,8 @@ def job_status(folder: str, job: Job, settings: Settings, spool: Spool, now: flo
 def job_report(folder: str, job: Job, settings: Settings, spool: Spool, now: float) -> JobReport:
     """The same, and what only administrators may know.  Raises TemporaryFailure."""
     state = _state(folder, job, settings, now)
-    known: dict[str, Any] = {"message": job.failure or MESSAGES[state], "failure": job.failure or UNSET}
+    message = job.public_failure or job.failure or MESSAGES[state]
+    known: dict[str, Any] = {"message": message, "failure": job.failure or UNSET}
     if folder in QUEUES and job.attempts and (due := spool.not_before(job)) > now:
         known |= {"next_attempt": due}
         if state == "waiting":

@@ -148,9 +148,9 @@ class DirectoryStore:
         """The URL of an archive; an empty text where `download_url` is unset."""
         return f"{self._download_url}/{quote(archive.name)}" if self._download_url else ""
 
-    def clear(self) -> int:
-        """Remove all archives but those of named packages, symbolic links and what these lead to; how many."""
-        return self._remove(self._entries())
+    def clear(self, in_use: Collection[str] = ()) -> int:
+        """Remove all archives but those in use, those of named packages, links and what these lead to; how many."""
+        return self._remove([entry for entry in self._entries() if entry not in in_use])
 
     def expire(self, before: float, in_use: Collection[str]) -> int:
         """The same for archives published before a time, but for the directories in use; how many."""
@@ -189,7 +189,7 @@ class DirectoryStore:
                 path.unlink(missing_ok=True)
             return False
         if not path.is_dir():
-            path.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)  # a lock of version 1, too: locks are in the spool now
             return False
         shutil.rmtree(path)
         return True

@@ -44,7 +44,8 @@ def file_name(title: str, id: str, when: float) -> str:
 
 
 def archive_in(store: Path, directory: str) -> Archive | None:
-    """The archive in a directory of the store, if it is there.  Raises OSError."""
+    """The archive in a directory of the store, if it is there; also by its own name.  Raises OSError."""
+    directory = directory.partition("/")[0]
     if not DIRECTORY.fullmatch(directory):
         return None
     return _known(store / directory / ABOUT, store)

@@ -128,9 +128,9 @@ class ObjectStore:
             return f"{self._download_url}/{quote(archive.name)}"
         return self.bucket.sign(archive.name, until - now)
 
-    def clear(self) -> int:
-        """Remove all archives but those of named packages; how many."""
-        return self._remove([directory for directory, _ in self._directories()])
+    def clear(self, in_use: Collection[str] = ()) -> int:
+        """Remove all archives but those in use and those of named packages; how many."""
+        return self._remove([directory for directory, _ in self._directories() if directory not in in_use])
 
     def expire(self, before: float, in_use: Collection[str]) -> int:
         """The same for archives published before a time, but for the directories in use; how many."""

@@ -62,8 +62,8 @@ class Store(Protocol):
     ) -> Archive:
         """Put a written archive in the place of the named package's last one."""
 
-    def clear(self) -> int:
-        """Remove all archives but those of named packages; how many."""
+    def clear(self, in_use: Collection[str] = ()) -> int:
+        """Remove all archives but those in use and those of named packages; how many."""
 
     def expire(self, before: float, in_use: Collection[str]) -> int:
         """The same for archives published before a time, but for the directories in use; how many."""

@@ -6,12 +6,13 @@ in a URL, and no name of an archive.
 
 import hashlib
 from base64 import urlsafe_b64encode
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 from msgspec import Struct
 
-from ckanpackager.errors import PermanentFailure, TemporaryFailure, WorkerDied
+from ckanpackager.errors import CkanpackagerError, PermanentFailure, TemporaryFailure, WorkerDied
+from ckanpackager.http_client import Refused
 from ckanpackager.jobs.job import Archive
 
 TASK = "ckanpackager.package"
@@ -19,23 +20,38 @@ T = TypeVar("T", bound=Struct)
 
 
 class Outcome(Struct, frozen=True, omit_defaults=True):
-    """An archive, or an error."""
+    """An archive, or an error: its kind, its message, and what else is known of it."""
 
     archive: Archive | None = None
+    kind: Literal["temporary", "died", "permanent", "refused"] = "temporary"
     error: str = ""
-    temporary: bool = False
-    died: bool = False  # the process that did it
+    public: str = ""
+    status: int = 0  # of HTTP, with which the site refused the request
     retry_after: float | None = None
 
     def archive_or_error(self) -> Archive:
-        """Raises TemporaryFailure or PermanentFailure, as the packer did, and WorkerDied."""
+        """Raises what the packer did."""
         if self.archive is not None:
             return self.archive
-        if self.died:
-            raise WorkerDied(self.error)
-        if self.temporary:
-            raise TemporaryFailure(self.error, self.retry_after)
-        raise PermanentFailure(self.error)
+        error: CkanpackagerError
+        if self.kind == "refused":
+            error = Refused(self.error, self.status)
+        elif self.kind == "temporary":
+            error = TemporaryFailure(self.error, self.retry_after)
+        else:
+            error = WorkerDied(self.error) if self.kind == "died" else PermanentFailure(self.error)
+        error.public = self.public
+        raise error
+
+
+def failed(error: CkanpackagerError) -> Outcome:
+    """The outcome of packaging that raised an error."""
+    said, public = str(error), error.public
+    if isinstance(error, TemporaryFailure):
+        return Outcome(kind="temporary", error=said, public=public, retry_after=error.retry_after)
+    if isinstance(error, Refused):
+        return Outcome(kind="refused", error=said, public=public, status=error.status)
+    return Outcome(kind="permanent", error=said, public=public)
 
 
 class PackagingFailed(Exception):

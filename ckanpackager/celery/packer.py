@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from ckanpackager.archives.store import open_store
 from ckanpackager.celery import broker
-from ckanpackager.celery.messages import TASK, Outcome, PackagingFailed, Seal
+from ckanpackager.celery.messages import TASK, Outcome, PackagingFailed, Seal, failed
 from ckanpackager.config.settings import Settings
-from ckanpackager.errors import CkanpackagerError, TemporaryFailure
+from ckanpackager.errors import OUR_FAULT, CkanpackagerError
 from ckanpackager.jobs.job import Archive
 from ckanpackager.packagers.build import Order, Tell, build, existing
 
@@ -76,11 +76,10 @@ def _outcome(order: Order, settings: Settings, tell: Tell) -> Outcome:
         archive = _archive(order, settings, tell)
     except CkanpackagerError as error:
         log.warning("%s of %s: %s", request.task, request.resource_id, error)
-        temporary = isinstance(error, TemporaryFailure)
-        return Outcome(error=str(error), temporary=temporary, retry_after=getattr(error, "retry_after", None))
+        return failed(error)
     except Exception as error:  # a fault of ours: the dispatcher tells it as it tells its own
         log.error("%s of %s: internal error", request.task, request.resource_id, exc_info=settings.logging.debug)
-        return Outcome(error=f"internal error: {type(error).__name__}: {error}")
+        return Outcome(kind="permanent", public=OUR_FAULT, error=f"internal error: {type(error).__name__}: {error}")
     log.info("%s of %s: packaged, %s bytes", request.task, request.resource_id, f"{archive.size:,}")
     return Outcome(archive=archive)
 

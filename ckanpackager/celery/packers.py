@@ -105,13 +105,13 @@ class Packers:
         try:
             return self._seal.open(sealed, Outcome)
         except ValueError:
-            return Outcome(error=str(sealed), temporary=True)
+            return Outcome(error=str(sealed))
 
     def _failure(self, error: Any) -> Outcome:
         if isinstance(error, PackagingFailed) and error.args:
             return self._opened(error.args[0])
         words = one_line(f"the packer failed: {type(error).__name__}: {error}", MESSAGE_LENGTH)
-        return Outcome(error=words, died=type(error).__name__ in _DEATHS, temporary=True)
+        return Outcome(kind="died" if type(error).__name__ in _DEATHS else "temporary", error=words)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

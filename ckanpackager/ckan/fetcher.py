@@ -47,7 +47,8 @@ class Pacer:
 class PageFetcher:
     """Fetches pages from one URL; the page size adapts to what they are like.
 
-    `make_buffer` makes what pages that come as text are kept in; None: pages do not come as text.
+    `make_buffer` makes what pages that come as text are kept in; None: pages do not come as text.  `stray` members of
+    objects are left out.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class PageFetcher:
         pacer: Pacer,
         make_buffer: Callable[[], PageBuffer] | None = None,
         as_raw: bool = False,
+        stray: frozenset[str] = frozenset(),
     ) -> None:
         self.url = url
         self.size = size
@@ -66,6 +68,7 @@ class PageFetcher:
         self._pacer = pacer
         self._make_buffer = make_buffer
         self._as_raw = as_raw
+        self._stray = stray
 
     def fetch_page(
         self, request: Request, first_failure: Callable[[TemporaryFailure], object] = lambda failure: None
@@ -117,4 +120,4 @@ class PageFetcher:
     def _parser(self, request: Request) -> StreamingCsvParser | ResponseParser:
         if self._make_buffer and request.query.get("records_format") in ("csv", "tsv"):
             return StreamingCsvParser(request.reading, self._make_buffer)
-        return ResponseParser(request.reading, as_raw=self._as_raw)
+        return ResponseParser(request.reading, as_raw=self._as_raw, stray=self._stray)

@@ -17,7 +17,11 @@ def clear_cache(context: CliContext, /, given: remote.Options) -> None:
     \b
     ckanpackager clear-cache
     """
-    removed = remote.call(given, "/clear_caches", {}).get("removed") if given.host else context.store.clear()
+    removed = (
+        remote.call(given, "/clear_caches", {}).get("removed")
+        if given.host
+        else context.store.clear(context.spool.archives_in_use())
+    )
     if not context.quiet:
         click.echo("all archives removed" if removed is None else f"{removed} archives removed")
 

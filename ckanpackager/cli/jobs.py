@@ -10,12 +10,14 @@ from ckanpackager.archives.cached import queue_of
 from ckanpackager.cli import remote
 from ckanpackager.cli.context import CliContext
 from ckanpackager.cli.progress import Progress
-from ckanpackager.errors import TemporaryFailure
+from ckanpackager.errors import BadRequest, TemporaryFailure, one_line
 from ckanpackager.hosts import check_host
 from ckanpackager.jobs.job import Job
 from ckanpackager.jobs.parameters import parameters_from_words, request_from
-from ckanpackager.jobs.request import TASKS
+from ckanpackager.jobs.request import TASKS, Queue
 from ckanpackager.spool.queue import Spool
+
+CANCELLED = "the request was cancelled by the administrators"
 
 
 @click.command()
@@ -61,18 +63,35 @@ def retry(context: CliContext, jobs: tuple[str, ...], every: bool) -> None:
     """
     if bool(jobs) == every:
         raise click.UsageError("name the jobs, or give --all")
-    ids = jobs or [job.id for job in context.spool.jobs("failed")]
     failed = False
-    for id in ids:
-        claim = context.spool.claim(id, "failed")
-        if claim is None:
+    for id in jobs or context.spool.ids("failed"):
+        try:
+            queue = _retry(context.spool, id)
+        except (BadRequest, TemporaryFailure) as error:
             failed = True
-            click.echo(f"ckanpackager: {id}: {_why_not(context.spool, id, 'failed')}", err=True)
+            click.echo(f"ckanpackager: {one_line(error)}", err=True)
             continue
-        claim.release(time.time(), failure=None, finished_at=None, attempts_before_retry=len(claim.job.attempts))
         if not context.quiet:
-            click.echo(f"{id}: waiting in {claim.job.queue}")
+            click.echo(f"{id}: waiting in {queue}")
     sys.exit(1 if failed else 0)
+
+
+def _retry(spool: Spool, id: str) -> Queue:
+    """Return a failed job to its queue as if it had just come; if it fails again, its requester is told again."""
+    if (claim := spool.claim(id, "failed")) is None:
+        raise TemporaryFailure(f"{id}: {_why_not(spool, id, 'failed')}")
+    claim.release(
+        time.time(),
+        mistaken=False,
+        attempts_before_retry=len(claim.job.attempts),
+        failure=None,
+        public_failure=None,
+        failure_mailed_at=None,
+        error_counted_at=None,
+        finished_at=None,
+        alerted=False,
+    )
+    return claim.job.queue
 
 
 @click.command()
@@ -86,12 +105,18 @@ def cancel(context: CliContext, job: str) -> None:
     """
     for folder in ("fast", "slow"):
         if claim := context.spool.claim(job, folder):
-            if claim.job.link_mailed_at:
+            if claim.job.link_may_be_mailed:
                 claim.move(folder)
                 claim.close()
-                raise TemporaryFailure(f"{job}: it is too late: its link is mailed, and only statistics are missing")
-            failure = claim.job.failure or "the request was cancelled by the administrators"
-            claim.release(time.time(), cancelled=True, failure=failure)
+                why = (
+                    "is mailed, and only statistics are missing"
+                    if claim.job.link_mailed_at
+                    else "may be mailed already"
+                )
+                raise TemporaryFailure(f"{job}: it is too late: its link {why}")
+            failure = claim.job.failure or CANCELLED
+            public = claim.job.public_failure or CANCELLED
+            claim.release(time.time(), cancelled=True, failure=failure, public_failure=public)
             if not context.quiet:
                 click.echo(f"{job}: cancelled; the next `ckanpackager process` tells its requester")
             return

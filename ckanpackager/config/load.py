@@ -34,6 +34,7 @@ _ODD = re.compile(r"[\s?#{}]")
 _PACKAGE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _URL = "expected a URL that starts with https:// or http://, without ?, # and placeholders"
 
+DAY = 86400  # seconds
 _Faults = Iterator[tuple[tuple[str, ...], str]]
 
 
@@ -85,6 +86,9 @@ def cross_checks(settings: Settings) -> _Faults:
     first, last = settings.spool.retry_delay, settings.spool.retry_delay_max
     if first > last:
         yield ("retry_delay", "retry_delay_max"), f"{first:g} is greater than retry_delay_max, {last:g}"
+    if settings.archives.cache_time > settings.archives.keep_archives * DAY:
+        words = "longer than keep_archives, so that links to archives that are removed already would be sent"
+        yield ("cache_time", "keep_archives"), words
     for host in settings.ckan.allowed_hosts or ():
         if not _HOST.fullmatch(host):
             yield ("allowed_hosts",), f"expected host or host:port, no scheme and no path, got {quoted(host)}"

@@ -92,6 +92,14 @@ class Workers(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     slow: Annotated[int, Meta(ge=0)] = 1
 
 
+class RetryFor(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """For how many days what fails for now is retried, by what it is."""
+
+    packaging: Days = 2
+    mail: Days = 5
+    statistics: Days = 5
+
+
 class Receiver(Struct, frozen=True, kw_only=True):
     """The HTTP receiver"""
 
@@ -147,7 +155,16 @@ class Spool(Struct, frozen=True, kw_only=True):
     slow_request: Annotated[
         int, Meta(ge=0, description="Requests for more rows than this, or for all of them, wait in the slow queue.")
     ] = 50000
-    max_attempts: Annotated[int, Meta(ge=1, description="How often a step of a job is tried before the job fails.")] = 5
+    max_attempts: Annotated[
+        int, Meta(ge=1, description="How many workers may die while they work on a job before the job fails.")
+    ] = 5
+    retry_for: Annotated[
+        RetryFor,
+        Meta(
+            description="Days during which a job is retried whose data cannot be packed for now, whose mail is not "
+            "accepted for now, or which cannot be counted for now (as mail servers retry for 5 days)."
+        ),
+    ] = RetryFor()
     retry_delay: Annotated[
         Seconds, Meta(description="Seconds before the second attempt; doubled before each further one.")
     ] = 60

@@ -1,16 +1,21 @@
 """A job: a request, and what has become of it so far.  Pure: no files, no clock, no network."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from ckanpackager.errors import BadRequest
 from ckanpackager.jobs.parameters import check, plain
 from ckanpackager.jobs.request import Queue, Request, cache_key, named_key
 
-Outcome = Literal["done", "retry", "failed", "died", "spool"]
-"""How an attempt ended: all steps are done; `step` failed for now, or for good; its worker died; the spool failed."""
+Moment = Annotated[float, Meta(ge=0, le=253_402_300_799)]  # seconds since 1970, to the end of the year 9999
+Outcome = Literal["done", "retry", "failed", "unanswered", "died", "spool"]
+"""How an attempt ended.
+
+`done`: all steps are done; `retry`, `failed`: `step` failed for now, or for good; `unanswered`: the mail server may
+have accepted the mail; `died`: the worker did; `spool`: it could not be written.
+"""
 
 
 class Archive(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -19,7 +24,7 @@ class Archive(Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: str  # its path in the store: `<directory>/<file>`
     size: int
     rows: int | None = None
-    published: float
+    published: Moment
     notes: tuple[str, ...] = ()
     complete: bool = True  # whether equal requests may get it, too
     fingerprint: str | None = None  # of a named package's source, when its archive was asked for
@@ -28,9 +33,10 @@ class Archive(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Attempt(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One worker's attempt at a job; without an outcome the worker is at work, or has died unnoticed so far."""
 
-    started: float
+    started: Moment
     worker: str
-    ended: float | None = None
+    ended: Moment | None = None
+    times: int = 1  # more: the last of so many failures of the same step
     step: str | None = None  # that failed
     outcome: Outcome | None = None
     error: str | None = None
@@ -41,7 +47,7 @@ class Job(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     id: str = ""  # the file's name says it; never trusted from the content
     request: Request
-    created: float
+    created: Moment
     queue: Queue
     attempts: tuple[Attempt, ...] = ()
     attempts_before_retry: int = 0  # attempts made before an administrator's `retry`, which no longer count
@@ -50,12 +56,20 @@ class Job(Struct, frozen=True, kw_only=True, omit_defaults=True):
     archive_directory: str | None = None  # where this job's archive will be, in the store
     archive: Archive | None = None
     failure: str | None = None
+    public_failure: str | None = None  # what requesters read of it
+    mistaken: bool = False  # whether the request itself was at fault
+    alerted: bool = False  # whether administrators were told that it has failed for long
     cancelled: bool = False
-    link_mailed_at: float | None = None
-    failure_mailed_at: float | None = None
-    request_counted_at: float | None = None
-    error_counted_at: float | None = None
-    finished_at: float | None = None
+    link_mailed_at: Moment | None = None
+    failure_mailed_at: Moment | None = None
+    request_counted_at: Moment | None = None
+    error_counted_at: Moment | None = None
+    finished_at: Moment | None = None
+
+    @property
+    def link_may_be_mailed(self) -> bool:
+        """Whether the requester has the link, or may have it."""
+        return self.link_mailed_at is not None or any(attempt.outcome == "unanswered" for attempt in self.attempts)
 
     @property
     def build_key(self) -> str:

@@ -49,10 +49,11 @@ def _work(spool: Spool) -> Iterator[Finding]:
     """Jobs that need an administrator."""
     try:
         service = service_status(spool, time.time())
+        failed = spool.alarms_since(time.time() - DAY)
     except CkanpackagerError as error:
         yield False, f"jobs: {error}"
         return
-    if failed := service.failed_last_24_hours:
+    if failed:
         yield (
             False,
             f"jobs: {failed} failed in the last 24 hours; `ckanpackager stats errors` says why, and "

@@ -16,15 +16,10 @@ def clean(spool: Spool, store: Store, settings: Settings, now: float) -> dict[st
 
     Gives what was removed, by kind.  Raises TemporaryFailure.
     """
-    # `claimed` is read twice: a job that moves meanwhile is seen in one of the folders.
-    open_jobs = [job for folder in ("claimed", "fast", "slow", "claimed") for job in spool.jobs(folder)]
-    in_use = {job.archive.name.partition("/")[0] for job in open_jobs if job.archive} | {
-        job.archive_directory for job in open_jobs if job.archive_directory
-    }
     packers = settings.engine.engine == "celery"  # may be at work for a dispatcher that has died
     store.forget_expired(now - settings.spool.keep_done * DAY)
     removed = {
-        "archives": store.expire(now - settings.archives.keep_archives * DAY, in_use),
+        "archives": store.expire(now - settings.archives.keep_archives * DAY, spool.archives_in_use()),
         "done jobs": spool.remove_older("done", now - settings.spool.keep_done * DAY),
         "failed jobs": spool.remove_older("failed", now - settings.spool.keep_failed * DAY),
         "temporary files": spool.remove_older("tmp", now - ORPHANED)

@@ -36,10 +36,15 @@ def _queue(task: str) -> Callable[[HandlerRequest], dict[str, Any]]:
         settings, spool = request.settings, request.spool
         wanted = request_from(task, request.parameters)
         check_host(wanted.url_parameter, wanted.url, settings.ckan.allowed_hosts)
-        _check_number_of_jobs(wanted, request)
         now = time.time()
         queue = queue_of(wanted, settings, now)
-        id = spool.enqueue(Job(request=wanted, created=now, queue=queue))
+        job = Job(request=wanted, created=now, queue=queue)
+        if most := settings.receiver.max_jobs_per_email:
+            with spool.accepting(wanted.email):
+                _check_number_of_jobs(spool, wanted, most)
+                id = spool.enqueue(job)
+        else:
+            id = spool.enqueue(job)
         request.about["accepted"] = f"accepted as job {id}, {queue}, from {wanted.host}"
         message = settings.receiver.success_message
         values = {"job": id}
@@ -62,9 +67,8 @@ def _ahead(spool: Spool, id: str, queue: Queue) -> int:
         return 0
 
 
-def _check_number_of_jobs(wanted: Request, request: HandlerRequest) -> None:
-    most = request.settings.receiver.max_jobs_per_email
-    if most is not None and request.spool.open_jobs_of(wanted.email) >= most:
+def _check_number_of_jobs(spool: Spool, wanted: Request, most: int) -> None:
+    if spool.open_jobs_of(wanted.email) >= most:
         raise TooMany(f"{wanted.email} has {most} open requests already; please wait for one of them to be done")
 
 
@@ -112,7 +116,7 @@ def _refresh(request: HandlerRequest) -> dict[str, Any]:
 def _clear_caches(request: HandlerRequest) -> dict[str, Any]:
     from ckanpackager.archives.store import open_store
 
-    removed = open_store(request.settings).clear()
+    removed = open_store(request.settings).clear(request.spool.archives_in_use())
     message = request.about["accepted"] = f"{removed} archives removed"
     return {"message": message, "msg": message, "removed": removed}
 

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from ckanpackager.config.settings import Settings
+from ckanpackager.errors import BadRequest
 from ckanpackager.receiver.response import Response
 from ckanpackager.spool.queue import Spool
 from ckanpackager.status import EXPIRED, UNKNOWN, JobStatus, human_size, job_status
@@ -19,7 +20,10 @@ KEEP = "reload=no"  # the query of a page that does not reload, for slow readers
 
 def respond(id: str, query: str, accept: str, settings: Settings, spool: Spool, now: float) -> Response:
     """The page of a job, or one that says that there is none.  Raises TemporaryFailure."""
-    found = spool.find(id)
+    try:
+        found = spool.find(id)
+    except BadRequest:  # its file is broken, which administrators are told
+        found = None
     status = "200 OK" if found else "404 Not Found"
     job = job_status(*found, settings, spool, now) if found else UNKNOWN
     if _prefers_json(accept):

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from ckanpackager.config.settings import Settings
+from ckanpackager.errors import SpoolFailure
 from ckanpackager.jobs.request import Queue
 from ckanpackager.spool.claim import Claim
 from ckanpackager.spool.queue import Spool
@@ -47,12 +48,20 @@ def work(spool: Spool, settings: Settings, queues: Sequence[Queue], limits: Limi
         if settings.engine.engine == "celery":
             from ckanpackager.worker.dispatcher import dispatch
 
-            return dispatch(backlog, runner, stop, settings.spool.workers)
-        tally = Tally()
-        while not stop.told and (found := backlog.next(stop)):
-            if (served := runner.run(*found)) is None:
-                break
-            tally.count(served)
+            tally = dispatch(backlog, runner, stop, settings.spool.workers)
+        else:
+            tally = _one_by_one(backlog, runner, stop)
+    if spool.unreadable:
+        raise SpoolFailure(f"spool {spool.directory}: this user may not read {len(spool.unreadable)} job files there")
+    return tally
+
+
+def _one_by_one(backlog: "Backlog", runner: Runner, stop: Stop) -> Tally:
+    tally = Tally()
+    while not stop.told and (found := backlog.next(stop)):
+        if (served := runner.run(*found)) is None:
+            break
+        tally.count(served)
     return tally
 
 

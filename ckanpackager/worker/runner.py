@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ckanpackager.config.settings import Settings
 from ckanpackager.jobs.job import Job
+from ckanpackager.spool.alerts import Alerts
 from ckanpackager.spool.claim import Claim
 from ckanpackager.spool.queue import Spool
 from ckanpackager.spool.worker_slots import Slot, Worker
@@ -90,6 +91,7 @@ class Runner:
             clock=time.time,
             tell=lambda *_: None,
             stop=self._stop,
+            alerts=Alerts(self._spool.files),
         )
 
 

@@ -10,14 +10,17 @@ from msgspec.structs import replace
 
 from ckanpackager.archives.store import Store
 from ckanpackager.config.settings import Settings
-from ckanpackager.errors import PermanentFailure
+from ckanpackager.errors import PermanentFailure, TemporaryFailure
 from ckanpackager.jobs.job import Archive, Job
 from ckanpackager.mail import send
 from ckanpackager.mail.compose import compose
 from ckanpackager.mail.placeholders import mail_placeholders
 from ckanpackager.packagers.build import Order, existing
+from ckanpackager.spool.alerts import Alerts
 from ckanpackager.spool.queue import Spool
+from ckanpackager.status import expiry
 from ckanpackager.worker.engine import Engine
+from ckanpackager.worker.retry import Kind
 from ckanpackager.worker.signals import Stop
 
 if TYPE_CHECKING:
@@ -40,6 +43,7 @@ class WorkerContext:
     clock: Callable[[], float]
     tell: Callable[[Job, int, int | None], None]
     stop: Stop
+    alerts: Alerts
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,7 @@ class Step:
     """
 
     name: str
+    kind: Kind
     done_field: DoneField
     run: Callable[[Job, WorkerContext, Record], Archive | float]
     exactly_once: bool = False
@@ -59,13 +64,21 @@ def applies(step: Step, job: Job) -> bool:
     """Whether a step applies to the job.
 
     A named package is refreshed for nobody: no mail, and it is no request; that it failed is counted.  After a failure,
-    a requester who has the link gets no failure mail; a request that an administrator cancelled is no error.
+    a requester whose archive exists, or who may have a link, gets no failure mail, unless an administrator cancelled
+    the request; and that is no error.
     """
     if step in DELIVERY_STEPS:
         return step.done_field == "archive" or not job.package
     if step.done_field == "error_counted_at":
         return not job.cancelled
-    return job.link_mailed_at is None and not job.package
+    if job.package:
+        return False
+    return not job.link_may_be_mailed and (job.cancelled or job.archive is None)
+
+
+def expired(archive: Archive, context: WorkerContext) -> bool:
+    """Whether `clean` may remove an archive."""
+    return expiry(archive, context.settings) <= context.clock()
 
 
 def _package(job: Job, context: WorkerContext, _: Record) -> Archive:
@@ -90,6 +103,8 @@ def _order(job: Job, context: WorkerContext) -> Order:
 
 
 def _mail_link(job: Job, context: WorkerContext, accepted: Record) -> float:
+    if not job.archive or expired(job.archive, context) or not context.store.get(job.archive.name.partition("/")[0]):
+        raise TemporaryFailure("the archive was removed before its link was mailed; it is built again")
     return _mail(job, context, accepted, failed=False)
 
 
@@ -99,15 +114,16 @@ def _mail_failure(job: Job, context: WorkerContext, accepted: Record) -> float:
 
 def _mail(job: Job, context: WorkerContext, accepted: Record, *, failed: bool) -> float:
     now = context.clock()
+    retried = f".{job.attempts_before_retry}" if failed and job.attempts_before_retry else ""  # another failure mail
     message = compose(
         context.settings.mail,
         job.request.email,
         mail_placeholders(job, context.settings, now),
         failed=failed,
-        job=job.id,
+        job=job.id + retried,
         now=datetime.fromtimestamp(now, UTC),
     )
-    send.send(message, context.settings.mail, accepted)
+    send.send(message, context.settings.mail, accepted, context.stop)
     return now
 
 
@@ -129,11 +145,11 @@ def _count_error(job: Job, context: WorkerContext, _: Record) -> float:
 
 
 DELIVERY_STEPS = [
-    Step("packaging", "archive", _package),
-    Step("mail", "link_mailed_at", _mail_link, exactly_once=True),
-    Step("statistics", "request_counted_at", _count_request),
+    Step("packaging", "packaging", "archive", _package),
+    Step("mail", "mail", "link_mailed_at", _mail_link, exactly_once=True),
+    Step("statistics", "statistics", "request_counted_at", _count_request),
 ]
 FAILURE_STEPS = [
-    Step("failure mail", "failure_mailed_at", _mail_failure, exactly_once=True),
-    Step("error statistics", "error_counted_at", _count_error),
+    Step("failure mail", "mail", "failure_mailed_at", _mail_failure, exactly_once=True),
+    Step("error statistics", "statistics", "error_counted_at", _count_error),
 ]

@@ -32,6 +32,7 @@ from support.zip_command import ZIP_COMMAND
 from ckanpackager.demo.ckan_api import CkanApi, Handler
 from ckanpackager.errors import TemporaryFailure
 from ckanpackager.jobs.job import Job
+from ckanpackager.spool.alerts import Alerts
 from ckanpackager.spool.claim import MAX_CLOCK_SKEW
 from ckanpackager.spool.queue import Spool
 from ckanpackager.worker.pipeline import run_job
@@ -279,7 +280,7 @@ def test_rows_inserted_and_deleted_between_pages_shift_nothing(workspace: Worksp
         id = workspace.queue(api, limit=limit)
 
         def fault(handler: Handler, action: str, params: dict[str, Any], number: int) -> bool:
-            if number == 3:  # the first page is theirs
+            if number == 5:  # the first page is theirs
                 table = api.resources["r"]
                 table.rows = [row for row in table.rows if row[0] not in gone] + [
                     [new_id, f"n{new_id}"] for new_id in new
@@ -621,6 +622,7 @@ def test_after_the_clock_jumped_far_back_no_job_waits_for_it_to_come_round_again
             clock=clock,
             tell=lambda *_: None,
             stop=Stop(),
+            alerts=Alerts(workspace.spool.files),
         )
         assert run_job(claim, context)
     assert workspace.find(id)[0] == "done"

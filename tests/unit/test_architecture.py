@@ -44,7 +44,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "worker": PURE
     | {"config", "spool", "status", "statistics", "archives", "mail", "packagers", "http_client", "hosts", "celery"},
     "maintenance": PURE
-    | {"config", "spool", "status", "statistics", "archives", "mail", "ckan", "darwin_core", "http_client", "celery"},
+    | {"durable_files", "archives", "celery", "ckan", "config", "darwin_core", "http_client", "mail"}
+    | {"spool", "statistics", "status"},
     "demo": {"errors"},
     "cli": PURE
     | {
