@@ -89,9 +89,11 @@ def cross_checks(settings: Settings) -> _Faults:
     if settings.archives.cache_time > settings.archives.keep_archives * DAY:
         words = "longer than keep_archives, so that links to archives that are removed already would be sent"
         yield ("cache_time", "keep_archives"), words
-    for host in settings.ckan.allowed_hosts or ():
-        if not _HOST.fullmatch(host):
-            yield ("allowed_hosts",), f"expected host or host:port, no scheme and no path, got {quoted(host)}"
+    for key in ("allowed_hosts", "ckan_hosts"):
+        for host in getattr(settings.ckan, key) or ():
+            if _is_host(host):
+                continue
+            yield (key,), f"expected host or host:port, no scheme and no path, got {quoted(host)}"
     if settings.archives.zip_command is not None:
         for words in _command_checks(settings.archives.zip_command):
             yield ("zip_command",), words
@@ -181,6 +183,13 @@ def _command_checks(command: str) -> Iterator[str]:
         shlex.split(command)
     except ValueError:
         yield "a quote is not closed, or the last backslash stands before nothing"
+
+
+def _is_host(entry: str) -> bool:
+    try:
+        return _HOST.fullmatch(entry) is not None and urlsplit(f"//{entry}").port != 0
+    except ValueError:  # of a port over 65535, or an address that is none
+        return False
 
 
 def _is_url(url: str | None) -> bool:

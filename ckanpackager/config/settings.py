@@ -240,15 +240,37 @@ class Ckan(Struct, frozen=True, kw_only=True):
         ),
     ] = 1
     request_timeout: Annotated[
-        Seconds, Meta(description="Seconds that one request may take; for a file, seconds without a byte.")
+        Seconds,
+        Meta(
+            description="Seconds that CKAN, or the host of a file, may take for one response; for a file, seconds "
+            "without a byte."
+        ),
     ] = 60
+    min_download_rate: Annotated[
+        Annotated[float, Meta(gt=0, le=1e9)],
+        Meta(description="Bytes per second below which the download of a file is ended, after request_timeout."),
+    ] = 1000
+    ckan_hosts: Annotated[
+        list[str],
+        Meta(
+            description="Hosts (host, or host:port) that belong to your CKAN besides that of api_url, such as its file "
+            "store: they get the API key of a request, and may have private addresses."
+        ),
+    ] = field(default_factory=list)
     allowed_hosts: Annotated[
         list[str] | None,
         Meta(
-            description="Hosts that api_url and resource_url may name (host, or host:port), redirects included. "
-            "Unset: any, so every caller who knows the secret can make this machine fetch from its own network."
+            description="Hosts that may be fetched from (host, or host:port), redirects included; they may have "
+            "private addresses. Unset: the host of api_url, ckan_hosts, and every host with a public address."
         ),
     ] = None
+    allow_private_addresses: Annotated[
+        bool,
+        Meta(
+            description="Fetch files from private addresses (10.0.0.0/8, 127.0.0.1 and so on) of every host, too. "
+            "Then each author of a dataset can have the servers of your own network fetched from."
+        ),
+    ] = False
 
 
 class Archives(Struct, frozen=True, kw_only=True):

@@ -1,6 +1,6 @@
 """A job: a request, and what has become of it so far.  Pure: no files, no clock, no network."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -60,6 +60,7 @@ class Job(Struct, frozen=True, kw_only=True, omit_defaults=True):
     mistaken: bool = False  # whether the request itself was at fault
     alerted: bool = False  # whether administrators were told that it has failed for long
     cancelled: bool = False
+    key_removed: bool = False  # the request had an API key, which is kept no longer than the job is open
     link_mailed_at: Moment | None = None
     failure_mailed_at: Moment | None = None
     request_counted_at: Moment | None = None
@@ -75,6 +76,13 @@ class Job(Struct, frozen=True, kw_only=True, omit_defaults=True):
     def build_key(self) -> str:
         """The key of the archive: one at a time is built of each, and equal requests get the same."""
         return named_key(self.package) if self.package else cache_key(self.request)
+
+    @property
+    def without_key(self) -> dict[str, Any]:
+        """What changes in the job so that its file no longer holds the API key."""
+        if self.request.key is None:
+            return {}
+        return {"request": msgspec.structs.replace(self.request, key=None), "key_removed": True}
 
     @property
     def recent_attempts(self) -> tuple[Attempt, ...]:

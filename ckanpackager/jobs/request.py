@@ -87,6 +87,7 @@ class PackageUrl(_Request, frozen=True, kw_only=True, omit_defaults=True, tag="p
 
     resource_id: str
     resource_url: str
+    api_url: str | None = None  # whose host gets the key; without it no host does, but for ckan_hosts
 
     url_parameter: ClassVar[str] = "resource_url"
 

@@ -16,6 +16,7 @@ from ckanpackager.ckan.actions import status
 from ckanpackager.config.settings import Settings
 from ckanpackager.darwin_core import compile_plan
 from ckanpackager.errors import BadRequest, CkanpackagerError, TemporaryFailure
+from ckanpackager.hosts import HostPolicy
 from ckanpackager.http_client import Client
 from ckanpackager.mail import send
 from ckanpackager.maintenance.named_packages import configured, statuses
@@ -199,5 +200,6 @@ def _ckan(url: str, settings: Settings) -> str:
     except ValueError as error:
         raise BadRequest(f"{url}: no usable URL: {error}") from None
     site = url if "/api/" not in path else url[: url.index("/api/")]
-    client = Client(key=None, timeout=settings.ckan.request_timeout, allowed_hosts=settings.ckan.allowed_hosts)
+    hosts = HostPolicy(site=url, allowed_hosts=settings.ckan.allowed_hosts)
+    client = Client(key=None, timeout=settings.ckan.request_timeout, hosts=hosts)
     return status(client, site.rstrip("/"))

@@ -13,6 +13,7 @@ from ckanpackager.archives.store import Store
 from ckanpackager.ckan import actions
 from ckanpackager.config.settings import Settings
 from ckanpackager.errors import BadRequest, PermanentFailure, TemporaryFailure
+from ckanpackager.hosts import HostPolicy
 from ckanpackager.http_client import Client
 from ckanpackager.jobs.job import Job
 from ckanpackager.jobs.request import PackageDataset, PackageUrl, Request
@@ -135,9 +136,14 @@ class Refresher:
         options: dict[str, Any] = {"wait": _no_wait} if self._in_haste else {}
         client = Client(
             key=request.key,
-            site=request.url,
             timeout=min(HASTE, ckan.request_timeout) if self._in_haste else ckan.request_timeout,
-            allowed_hosts=ckan.allowed_hosts,
+            min_download_rate=ckan.min_download_rate,
+            hosts=HostPolicy(
+                site=request.api_url,
+                ckan_hosts=ckan.ckan_hosts,
+                allowed_hosts=ckan.allowed_hosts,
+                allow_private_addresses=ckan.allow_private_addresses,
+            ),
             **options,
         )
         with contextlib.closing(client):

@@ -11,6 +11,7 @@ from msgspec import Struct
 from ckanpackager.archives import layout, writer
 from ckanpackager.archives.store import Store
 from ckanpackager.config.settings import Settings
+from ckanpackager.hosts import HostPolicy
 from ckanpackager.http_client import Client
 from ckanpackager.jobs.job import Archive
 from ckanpackager.jobs.request import Request
@@ -91,9 +92,14 @@ def _write(part: Path, request: Request, settings: Settings, tell: Tell, now: fl
 def _client(request: Request, settings: Settings) -> Iterator[Client]:
     client = Client(
         key=request.key,
-        site=request.url,
         timeout=settings.ckan.request_timeout,
-        allowed_hosts=settings.ckan.allowed_hosts,
+        min_download_rate=settings.ckan.min_download_rate,
+        hosts=HostPolicy(
+            site=request.api_url,
+            ckan_hosts=settings.ckan.ckan_hosts,
+            allowed_hosts=settings.ckan.allowed_hosts,
+            allow_private_addresses=settings.ckan.allow_private_addresses,
+        ),
     )
     with contextlib.closing(client):
         yield client

@@ -140,7 +140,7 @@ def handle_failure(claim: Claim, context: WorkerContext, step: Step, error: Exce
     """
     message, now, settings = _message(error, claim.job, context), context.clock(), context.settings.spool
     if isinstance(error, TemporaryFailure):
-        outcome = next((outcome for kind, outcome in _OUTCOMES.items() if isinstance(error, kind)), "retry")
+        outcome: Outcome = next((outcome for kind, outcome in _OUTCOMES.items() if isinstance(error, kind)), "retry")
         job = _with_failure(claim.job, context, step, outcome, message)
         chance = random.random()  # noqa: S311 - no secret
         seconds = retry.delay(job, step.name, step.kind, error, settings, now=now, chance=chance)
@@ -207,7 +207,7 @@ def _public(step: Step, error: Exception, message: str) -> str:
 def _end(claim: Claim, context: WorkerContext) -> bool:
     job, now = claim.job, context.clock()
     last = job.attempts[-1] if job.attempts[-1].ended else replace(job.attempts[-1], ended=now, outcome="done")
-    changes = {"finished_at": now, "attempts": (*job.attempts[:-1], last)}
+    changes = {**job.without_key, "finished_at": now, "attempts": (*job.attempts[:-1], last)}
     if job.failure is None or job.cancelled:
         claim.finish(**changes)
         return True

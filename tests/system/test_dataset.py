@@ -348,7 +348,7 @@ def test_two_resources_of_one_id_are_both_there(workspace: Workspace, api: CkanA
 @pytest.fixture
 def once(monkeypatch: pytest.MonkeyPatch) -> None:
     """What cannot be reached is asked for once only, or the test would wait between the tries."""
-    monkeypatch.setattr("ckanpackager.http_client.TRIES", 1)
+    monkeypatch.setattr("ckanpackager.http_client.client.TRIES", 1)
 
 
 def test_what_cannot_be_had_is_named_everywhere_and_does_not_sink_the_rest(

@@ -56,7 +56,7 @@ main()
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each question to CKAN is asked once, where the patience of the HTTP client would be ours."""
-    monkeypatch.setattr("ckanpackager.http_client.TRIES", 1)
+    monkeypatch.setattr("ckanpackager.http_client.client.TRIES", 1)
 
 
 @pytest.fixture
@@ -186,7 +186,7 @@ def stalled(handler: Handler) -> None:
 BREAKS = {
     "truncated": (truncated, "the answer broke off"),
     "reset": (reset, "the answer broke off: .*reset"),
-    "stalled": (stalled, "the answer stalled"),
+    "stalled": (stalled, "no complete answer within"),
 }
 HTML = "<!DOCTYPE html><title>Maintenance</title>"
 # The answer, what the attempt says of it, and the seconds until the next one.

@@ -255,7 +255,7 @@ def test_whatever_is_wrong_is_said_in_one_line(
     workspace: Workspace, run: Run, api: CkanApi, smtp: FakeSmtpServer, monkeypatch: pytest.MonkeyPatch, case: Case
 ) -> None:
     monkeypatch.delenv("CKANPACKAGER_CONFIG", raising=False)
-    monkeypatch.setattr("ckanpackager.http_client.TRIES", 1)  # or its patience would be ours
+    monkeypatch.setattr("ckanpackager.http_client.client.TRIES", 1)  # or its patience would be ours
     (workspace.directory / "file").write_text("rubbish " * 1000)
     (workspace.directory / "dir").mkdir()
     waits = case.words == PROCESS and case.code != 2 and not any(name.startswith("spool/") for name in case.files)

@@ -31,7 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "http_client": {"errors", "hosts"},
     "spool": PURE | {"durable_files"},
     "status": PURE | {"config", "spool", "archives"},
-    "celery": PURE | {"config", "archives", "packagers"},
+    "celery": PURE | {"config", "archives", "packagers", "http_client"},
     "statistics": {"errors", "config", "durable_files"},
     "ckan": {"errors", "http_client", "formats"},
     "formats": {"errors"},
@@ -39,12 +39,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "darwin_core": {"errors", "config", "formats", "names"},
     "archives": PURE | {"config", "formats", "durable_files"},
     "mail": PURE | {"config", "durable_files", "status"},
-    "packagers": PURE | {"config", "http_client", "ckan", "formats", "metadata", "darwin_core", "archives", "names"},
+    "packagers": PURE
+    | {"config", "http_client", "hosts", "ckan", "formats", "metadata", "darwin_core", "archives", "names"},
     "receiver": PURE | {"config", "hosts", "spool", "status", "statistics", "archives", "logs", "maintenance"},
     "worker": PURE
     | {"config", "spool", "status", "statistics", "archives", "mail", "packagers", "http_client", "hosts", "celery"},
     "maintenance": PURE
-    | {"durable_files", "archives", "celery", "ckan", "config", "darwin_core", "http_client", "mail"}
+    | {"durable_files", "archives", "celery", "ckan", "config", "darwin_core", "hosts", "http_client", "mail"}
     | {"spool", "statistics", "status"},
     "demo": {"errors"},
     "cli": PURE
@@ -253,7 +254,9 @@ def commands_in(text: str) -> Iterator[list[str]]:
     """What the README writes in code after `ckanpackager`."""
     code = re.findall(r"`([^`\n]+)`", text) + re.findall(r"^ {4}(.+)$|^\$ (.+)$", text, re.MULTILINE)
     for found in code:
-        line = found if isinstance(found, str) else "".join(found)
+        line = re.sub("^runuser .*? -- ", "", found if isinstance(found, str) else "".join(found))
+        if re.match(r"(useradd|install|chown|adduser) ", line):
+            continue  # the user or a directory of that name
         if match := re.search(r"(?:^|[\s/])ckanpackager((?: +[^\s|;&#]+)+)", line):
             yield match[1].replace("\\|", "|").split()
 

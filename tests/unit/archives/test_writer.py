@@ -348,7 +348,7 @@ def test_no_name_is_anything_but_a_name_to_a_zip_command(name, tmp_path, scratch
 
 
 def test_the_words_of_a_zip_command_are_split_as_a_shell_does_and_run_by_none(tmp_path):
-    program = command(tmp_path, "my zip", f'printf "%s\\n" "$@" > "{tmp_path}/words"; touch "$2"')
+    program = command(tmp_path, "my zip", f'printf "%s\\n" "$@" > "{tmp_path}/words"; echo zip > "$2"')
     write(tmp_path / "a.zip", {"x": b""}, zip_command=f"'{program}' --out={{output}} {{output}} 'a  b' \"c;d\" $HOME *")
     words = (tmp_path / "words").read_text().splitlines()
     assert words == [f"--out={tmp_path}/a.zip", f"{tmp_path}/a.zip", "a  b", "c;d", "$HOME", "*"]
