@@ -14,7 +14,6 @@ from sqlalchemy.exc import IntegrityError
 
 from ckanpackager.config.settings import Statistics
 from ckanpackager.errors import ConfigError
-from ckanpackager.statistics import totals as kept_totals
 from ckanpackager.statistics.email_hash import Hash, keyed, like_the_original
 from ckanpackager.statistics.privacy import anonymize, clear_addresses, forget, remove_older
 from ckanpackager.statistics.schema import (
@@ -26,6 +25,7 @@ from ckanpackager.statistics.schema import (
     open_engine,
     open_to_read,
 )
+from ckanpackager.statistics.totals import read as read_totals
 
 _MOST = 2**63 - 1  # what databases take as a number
 
@@ -115,7 +115,7 @@ class StatisticsDatabase:
             return {} if resource_id else {"*": {"emails": 0, "requests": 0, "errors": 0}}
         with self._reading() as connection:
             if self._keeps_totals:
-                return kept_totals.read(connection, None if resource_id is None else storable(resource_id))
+                return read_totals(connection, None if resource_id is None else storable(resource_id))
             if resource_id is None:
                 errors = connection.execute(select(func.count()).select_from(ERRORS)).scalar_one()
                 requests, emails = connection.execute(select(func.count(), _EMAILS).select_from(REQUESTS)).one()
@@ -131,7 +131,7 @@ class StatisticsDatabase:
         if not self._keeps_totals:
             return self.totals()["*"]["requests"]
         with self._reading() as connection:
-            return kept_totals.read(connection, None, only_all=True)["*"]["requests"]
+            return read_totals(connection, None, only_all=True)["*"]["requests"]
 
     def requests(
         self, *, offset: int = 0, limit: int = 100, resource_id: str | None = None, email: str | None = None

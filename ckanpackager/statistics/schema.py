@@ -40,7 +40,7 @@ from ckanpackager.errors import (
     TemporaryFailure,
     one_line,
 )
-from ckanpackager.statistics import totals
+from ckanpackager.statistics.totals import TOTALS, create, kept_by
 
 BUSY = 30  # seconds that SQLite waits for other writers; `?timeout=` in the URL overrides it
 _WORDS = String().with_variant(Text(), "mysql", "mariadb")  # where VARCHAR needs a length
@@ -111,7 +111,7 @@ def is_complete(engine: Engine) -> bool:
     """Whether no column lacks and totals are kept, which are made last: three small queries, instead of a dozen."""
     try:
         with engine.connect() as connection:
-            for table in (*_TABLES.sorted_tables, totals.TOTALS):
+            for table in (*_TABLES.sorted_tables, TOTALS):
                 connection.execute(select(table).where(false()))
     except SQLAlchemyError:  # the long way finds out why, and says it
         return False
@@ -180,10 +180,10 @@ def _prepare(engine: Engine) -> None:
         except DBAPIError:
             if lack in _lacks(engine):
                 raise
-    if totals.kept_by(engine.dialect.name) and not inspect(engine).has_table(totals.TOTALS.name):
+    if kept_by(engine.dialect.name) and not inspect(engine).has_table(TOTALS.name):
         with suppress(DBAPIError):  # no right to make tables, or the database is locked: counted from the rows
             with engine.begin() as connection:
-                totals.create(connection)
+                create(connection)
 
 
 def _lacks(engine: Engine) -> list[str]:
