@@ -33,7 +33,7 @@ def main() -> None:
     options = parser.parse_args()
     ours: list[float] = []
     dumps: list[float] = []
-    lines = []
+    lines: list[tuple[object, ...]] = []
     with tempfile.TemporaryDirectory(prefix="ckanpackager-bench-") as directory:
         for number in range(options.runs):
             for way, measure, into in (("ckanpackager", _ours, ours), ("curl dump | zip", _dump, dumps)):
