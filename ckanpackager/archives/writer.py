@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, Protocol
 
 from ckanpackager.archives.zip64 import DeflatedBuffer, ZipArchive
 from ckanpackager.config.settings import Archives
-from ckanpackager.errors import PermanentFailure, TemporaryFailure, one_line
+from ckanpackager.errors import OUR_FAULT, PermanentFailure, TemporaryFailure, one_line
 from ckanpackager.formats.registry import Entry
 
 _GRACE = 5  # seconds that zip_command has to end
@@ -47,13 +47,15 @@ def create(path: Path, settings: Archives, now: float) -> Iterator[Archive]:
     TemporaryFailure where the disk is full or the command fails, PermanentFailure if there is no such command.
     """
     try:
+        if settings.temp_directory:
+            os.makedirs(settings.temp_directory, mode=0o700, exist_ok=True)
         if settings.zip_command is None:
             with path.open("wb") as file:
                 zip = ZipArchive(file, settings.compression_level, now, settings.temp_directory)
                 yield zip
                 zip.finish()
         else:
-            prefix = f"ckanpackager-{path.name.strip('.')}-"
+            prefix = f"ckanpackager-{path.parent.name.strip('.')}-"  # by which `clean` knows whose they are
             with tempfile.TemporaryDirectory(prefix=prefix, dir=settings.temp_directory) as directory:
                 files = FilesArchive(Path(directory))
                 yield files
@@ -62,7 +64,8 @@ def create(path: Path, settings: Archives, now: float) -> Iterator[Archive]:
                     _run(settings.zip_command, Path(directory) / name, path, settings.zip_timeout)
     except OSError as error:
         place = error.filename or f"{path.parent} or {settings.temp_directory or tempfile.gettempdir()}"
-        raise TemporaryFailure(f"archive {place}: {error.strerror}; make sure that there is room") from error
+        words = f"archive {place}: {error.strerror}; make sure that there is room"
+        raise TemporaryFailure(words, public=OUR_FAULT) from error
 
 
 class FilesArchive:
@@ -99,28 +102,35 @@ def _run(command: str, source: Path, target: Path, timeout: float) -> None:
         )
     except (FileNotFoundError, PermissionError) as error:
         raise PermanentFailure(
-            f"zip_command: {words[0]} cannot be run: {error.strerror}; install it or correct zip_command"
+            f"zip_command: {words[0]} cannot be run: {error.strerror}; install it or correct zip_command",
+            public=OUR_FAULT,
         ) from error
     with process:
         try:
             out, err = process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired as error:
+            raise _failure(f"{words[0]} did not end within {timeout:g} seconds") from error
+        finally:  # also when this worker is told to stop
             _end(process)
-            raise TemporaryFailure(f"zip_command: {words[0]} did not end within {timeout:g} seconds") from error
-        except BaseException:  # this worker is told to stop
-            _end(process)
-            raise
     if process.returncode:
         said = one_line((err or out).decode("utf-8", "replace"), 300)
-        raise TemporaryFailure(f"zip_command: {words[0]} failed with exit code {process.returncode}: {said}")
+        raise _failure(f"{words[0]} failed with exit code {process.returncode}: {said}")
     if not target.exists():
-        raise TemporaryFailure(f"zip_command: {words[0]} wrote no {{output}}")
+        raise _failure(f"{words[0]} wrote no {{output}}")
+    if not target.stat().st_size:
+        raise _failure(f"{words[0]} wrote an empty {{output}}")
+
+
+def _failure(words: str) -> TemporaryFailure:
+    return TemporaryFailure(f"zip_command: {words}", public=OUR_FAULT)
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """End a command and what it started, which may have temporary files to remove."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
-            os.killpg(process.pid, number)
+    """End a command and all that it started: politely first, since it may have temporary files to remove."""
+    with contextlib.suppress(ProcessLookupError, subprocess.TimeoutExpired):
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
             process.wait(_GRACE)
-            return
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)  # its children may ignore SIGTERM and outlive it
+    process.wait()

@@ -12,6 +12,7 @@ from ckanpackager.ckan.pages import Page
 from ckanpackager.ckan.paging import PageSize, Request
 from ckanpackager.ckan.responses import ResponseParser, Result, error_message
 from ckanpackager.errors import TemporaryFailure
+from ckanpackager.hosts import without_secrets
 from ckanpackager.http_client import LONGEST_WAIT, Client, Refused
 
 _TOOK_TOO_LONG = ("Search took too long", "Query took too long")  # PostgreSQL's statement_timeout, a 409
@@ -63,6 +64,7 @@ class PageFetcher:
         stray: frozenset[str] = frozenset(),
     ) -> None:
         self.url = url
+        self.name = without_secrets(url)
         self.size = size
         self._client = client
         self._pacer = pacer
@@ -111,9 +113,9 @@ class PageFetcher:
         finally:
             seconds = time.monotonic() - began
             self._pacer.took(seconds)
-        result, page = parser.finish(self.url)
+        result, page = parser.finish(self.name)
         if page.received > asked:
-            raise TemporaryFailure(f"{self.url} was asked for {asked} rows but sent {page.received}")
+            raise TemporaryFailure(f"{self.name} was asked for {asked} rows but sent {page.received}")
         self.size.adapt(asked=asked, granted=result.limit, rows=page.received, size=size, seconds=seconds)
         return result, page
 

@@ -10,7 +10,7 @@ from ckanpackager.ckan.csv_text import RowCounter
 from ckanpackager.ckan.page_buffer import MemoryBuffer
 from ckanpackager.ckan.pages import Page, without
 from ckanpackager.ckan.row_reading import Reading, read_records, text_reader
-from ckanpackager.errors import PermanentFailure, TemporaryFailure
+from ckanpackager.errors import PermanentFailure, TemporaryFailure, one_line
 
 
 class Field(Struct, frozen=True):
@@ -96,7 +96,7 @@ def error_message(body: bytes) -> str:
     error = answer.get("error", "") if isinstance(answer, dict) else answer
     if isinstance(error, dict):
         error = error.get("message") or "; ".join(_fault(*item) for item in error.items() if item[0] != "__type")
-    return " ".join(str(error).split())[:300]
+    return one_line(error, 300)
 
 
 def read_answer(body: bytes, host: str) -> Result:
@@ -115,7 +115,7 @@ def unreadable(host: str) -> TemporaryFailure:
 
 
 def _no_answer(body: bytes, host: str) -> TemporaryFailure:
-    start = " ".join(body[:80].decode("utf-8", "replace").split())
+    start = one_line(body[:80].decode("utf-8", "replace"))
     return TemporaryFailure(f"{host} did not answer as CKAN's API does, but: {start!r}")
 
 

@@ -92,6 +92,14 @@ class Workers(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     slow: Annotated[int, Meta(ge=0)] = 1
 
 
+class RetryFor(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """For how many days what fails for now is retried, by what it is."""
+
+    packaging: Days = 2
+    mail: Days = 5
+    statistics: Days = 5
+
+
 class Receiver(Struct, frozen=True, kw_only=True):
     """The HTTP receiver"""
 
@@ -147,7 +155,16 @@ class Spool(Struct, frozen=True, kw_only=True):
     slow_request: Annotated[
         int, Meta(ge=0, description="Requests for more rows than this, or for all of them, wait in the slow queue.")
     ] = 50000
-    max_attempts: Annotated[int, Meta(ge=1, description="How often a step of a job is tried before the job fails.")] = 5
+    max_attempts: Annotated[
+        int, Meta(ge=1, description="How many workers may die while they work on a job before the job fails.")
+    ] = 5
+    retry_for: Annotated[
+        RetryFor,
+        Meta(
+            description="Days during which a job is retried whose data cannot be packed for now, whose mail is not "
+            "accepted for now, or which cannot be counted for now (as mail servers retry for 5 days)."
+        ),
+    ] = RetryFor()
     retry_delay: Annotated[
         Seconds, Meta(description="Seconds before the second attempt; doubled before each further one.")
     ] = 60
@@ -196,15 +213,37 @@ class Ckan(Struct, frozen=True, kw_only=True):
         ),
     ] = 1
     request_timeout: Annotated[
-        Seconds, Meta(description="Seconds that one request may take; for a file, seconds without a byte.")
+        Seconds,
+        Meta(
+            description="Seconds that CKAN, or the host of a file, may take for one response; for a file, seconds "
+            "without a byte."
+        ),
     ] = 60
+    min_download_rate: Annotated[
+        Annotated[float, Meta(gt=0, le=1e9)],
+        Meta(description="Bytes per second below which the download of a file is ended, after request_timeout."),
+    ] = 1000
+    ckan_hosts: Annotated[
+        list[str],
+        Meta(
+            description="Hosts (host, or host:port) that belong to your CKAN besides that of api_url, such as its file "
+            "store: they get the API key of a request, and may have private addresses."
+        ),
+    ] = field(default_factory=list)
     allowed_hosts: Annotated[
         list[str] | None,
         Meta(
-            description="Hosts that api_url and resource_url may name (host, or host:port), redirects included. "
-            "Unset: any, so every caller who knows the secret can make this machine fetch from its own network."
+            description="Hosts that may be fetched from (host, or host:port), redirects included; they may have "
+            "private addresses. Unset: the host of api_url, ckan_hosts, and every host with a public address."
         ),
     ] = None
+    allow_private_addresses: Annotated[
+        bool,
+        Meta(
+            description="Fetch files from private addresses (10.0.0.0/8, 127.0.0.1 and so on) of every host, too. "
+            "Then each author of a dataset can have the servers of your own network fetched from."
+        ),
+    ] = False
 
 
 class Archives(Struct, frozen=True, kw_only=True):
@@ -221,7 +260,7 @@ class Archives(Struct, frozen=True, kw_only=True):
         Text | None,
         Meta(
             extra={"path": "directory"},
-            description="Directory of temporary files. Unset: the system's (TMPDIR or /tmp).",
+            description="Directory of temporary files, made where it is missing. Unset: the system's (TMPDIR or /tmp).",
         ),
     ] = None
     cache_time: Annotated[
@@ -316,9 +355,13 @@ class Mail(Struct, frozen=True, kw_only=True):
         ),
     ] = None
     smtp_timeout: Annotated[Seconds, Meta(description="Seconds that the mail server may take to answer.")] = 30
-    email_from: Annotated[Text, Meta(description="Sender: an address, with or without a name.")] = (
-        "ckanpackager <nobody@localhost>"
-    )
+    email_from: Annotated[
+        Text,
+        Meta(
+            description="Sender: an address, with or without a name. It may use {ckan_host} (in the address: without "
+            "its port), {resource_id}, {zip_file_name} and {doi}."
+        ),
+    ] = "ckanpackager <nobody@localhost>"
     email_subject: Annotated[
         Text, Meta(extra={"template": "link", "single_line": True}, description="Subject of the mail with the link.")
     ] = "Resource from {ckan_host}"
@@ -370,15 +413,26 @@ class Statistics(Struct, frozen=True, kw_only=True):
         ),
     ] = "sqlite:///stats.db"
     anonymize_emails: Annotated[
-        bool, Meta(description="Store a keyed hash of each e-mail address, and its domain, instead of the address.")
+        bool, Meta(description="Store a hash of each e-mail address, and its domain, instead of the address.")
     ] = False
+    anonymize_scheme: Annotated[
+        Literal["keyed", "bcrypt"],
+        Meta(
+            description="How: keyed, by anonymize_key; or bcrypt, as the original did, so that its database goes on "
+            "(pip install 'ckanpackager[bcrypt]'). bcrypt's salt is the domain: whoever has the database can try "
+            "addresses."
+        ),
+    ] = "keyed"
     anonymize_key: Annotated[
         str | None,
         Meta(
             extra={"secret": True, "environment": True},
-            description="Key of that hash, required with anonymize_emails; keep it: with another key the same "
-            "person counts as a new one. Also $CKANPACKAGER_ANONYMIZE_KEY.",
+            description="Key of the keyed hash, which needs it; keep it: with another key the same person counts as a "
+            "new one. Also $CKANPACKAGER_ANONYMIZE_KEY.",
         ),
+    ] = None
+    keep_statistics: Annotated[
+        Days | None, Meta(description="Days that `ckanpackager clean` keeps requests and errors. Unset: for ever.")
     ] = None
 
 
@@ -419,6 +473,25 @@ class DarwinCore(Struct, frozen=True, kw_only=True):
     ] = field(default_factory=lambda: {"associatedMedia": ASSOCIATED_MEDIA})
 
 
+class NamedPackages(Struct, frozen=True, kw_only=True):
+    """Named packages, kept fresh
+
+    Archives behind links that stay the same, <download_url>/named/<name>.zip; `ckanpackager refresh`, from cron, and
+    POST /refresh build those anew whose source has changed.
+    """
+
+    named_packages: Annotated[
+        dict[str, dict[str, Any]],
+        Meta(
+            description="By name (small letters, digits, hyphens): task and its parameters, without email; refresh, "
+            "how often to look (a line of cron, or a time span); only_if_changed (true unless set to false); "
+            "changed_field, whose highest value tells whether rows have changed. As in: {gbif-specimens: {task: "
+            "package_dwc_archive, api_url: 'https://data.example.org/api/3/action/datastore_search', resource_id: "
+            "specimens, refresh: '0 3 * * *', changed_field: Modified}}"
+        ),
+    ] = field(default_factory=dict)
+
+
 class Logging(Struct, frozen=True, kw_only=True):
     """Logging"""
 
@@ -443,6 +516,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     mail: Mail = Mail()
     statistics: Statistics = Statistics()
     darwin_core: DarwinCore = DarwinCore()
+    named: NamedPackages = NamedPackages()
     logging: Logging = Logging()
 
 

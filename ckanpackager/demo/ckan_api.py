@@ -37,7 +37,7 @@ HTML_TYPE = "text/html; charset=utf-8"
 
 @dataclass
 class File:
-    """A file to download from `/files/<name>`, with headers of its own."""
+    """A file to download from `/files/<name>`, or as an upload of a resource, with headers of its own."""
 
     body: bytes
     headers: dict[str, str] = field(default_factory=dict)
@@ -134,7 +134,7 @@ class Handler(BaseHTTPRequestHandler):
             self._action(found[1], url.query, body)
         elif found := re.fullmatch(r"/datastore/dump/([^/]+)", url.path):
             self._unless_fault("dump", {"resource_id": unquote(found[1])}, self._dump)
-        elif found := re.fullmatch(r"/files/(.+)", url.path):
+        elif found := re.fullmatch(r"/(?:files|dataset/[^/]+/resource/[^/]+/download)/(.+)", url.path):
             self._unless_fault("files", {"name": unquote(found[1])}, self._file)
         else:
             self._page(HTTPStatus.NOT_FOUND)

@@ -19,7 +19,7 @@ def mail_placeholders(job: Job, settings: Settings) -> dict[str, str]:
         "doi": getattr(job.request, "doi", None) or "",
         "job": job.id,
         "status_url": settings.receiver.job_url(job.id),
-        "error": job.failure or "",
+        "error": job.public_failure or job.failure or "",
     }
     if archive := job.archive:
         values |= {

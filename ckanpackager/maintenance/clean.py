@@ -19,19 +19,21 @@ def clean(spool: Spool, store: Store, settings: Settings, now: float) -> dict[st
 
     Gives what was removed, by kind.  Raises TemporaryFailure.
     """
-    # `claimed` is read twice: a job that moves meanwhile is seen in one of the folders.
-    open_jobs = [job for folder in ("claimed", "fast", "slow", "claimed") for job in spool.jobs(folder)]
-    in_use = {job.archive.name for job in open_jobs if job.archive} | {
-        job.archive_name for job in open_jobs if job.archive_name
-    }
-    return {
-        "archives": store.expire(now - settings.archives.keep_archives * DAY, in_use),
+    store.forget_expired(now - settings.spool.keep_done * DAY)
+    removed = {
+        "archives": store.expire(now - settings.archives.keep_archives * DAY, spool.archives_in_use()),
         "done jobs": spool.remove_older("done", now - settings.spool.keep_done * DAY),
         "failed jobs": spool.remove_older("failed", now - settings.spool.keep_failed * DAY),
         "temporary files": spool.remove_older("tmp", now - ORPHANED)
         + store.remove_orphans()
         + _remove_scratch(store, Path(settings.archives.temp_directory or tempfile.gettempdir()), now - DAY),
     }
+    if (days := settings.statistics.keep_statistics) is not None:
+        from ckanpackager.statistics import open_statistics  # SQLAlchemy takes its time, and most sites keep all
+
+        with open_statistics(settings.statistics) as statistics:
+            removed["requests and errors"] = statistics.remove_older(now - days * DAY)
+    return removed
 
 
 def _remove_scratch(store: Store, directory: Path, before: float) -> int:
@@ -41,7 +43,7 @@ def _remove_scratch(store: Store, directory: Path, before: float) -> int:
     store's.
     """
     removed = 0
-    for path in directory.glob("ckanpackager-*.zip.part-*"):
+    for path in directory.glob("ckanpackager-*.part-*"):
         try:
             newest = max(inner.lstat().st_mtime for inner in (path, *path.glob("*")))
             own = path.lstat().st_uid == os.geteuid()

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ckanpackager.config.settings import Settings
+from ckanpackager.errors import SpoolFailure
 from ckanpackager.jobs.job import Job
 from ckanpackager.jobs.request import Queue
+from ckanpackager.spool.alerts import Alerts
 from ckanpackager.spool.claim import Claim
 from ckanpackager.spool.queue import Spool
 from ckanpackager.spool.worker_slots import Slot, Worker
@@ -62,7 +64,7 @@ def work(spool: Spool, settings: Settings, queues: Sequence[Queue], limits: Limi
             with closing(slot), closing(claim):
                 report.begin(slot, claim.job, _worker_name())
                 try:
-                    run = run or _first_run(claim, settings, stop, report, stack)
+                    run = run or _first_run(claim, spool, settings, stop, report, stack)
                     served = run(claim)
                 except Stopped:
                     break
@@ -70,6 +72,8 @@ def work(spool: Spool, settings: Settings, queues: Sequence[Queue], limits: Limi
             tally.failed += not served
             if limits.max_jobs and tally.served + tally.failed >= limits.max_jobs:
                 break
+    if spool.unreadable:
+        raise SpoolFailure(f"spool {spool.directory}: this user may not read {len(spool.unreadable)} job files there")
     return tally
 
 
@@ -99,7 +103,7 @@ def _worker_name() -> str:
 
 
 def _first_run(
-    claim: Claim, settings: Settings, stop: Stop, report: "_Report", stack: ExitStack
+    claim: Claim, spool: Spool, settings: Settings, stop: Stop, report: "_Report", stack: ExitStack
 ) -> Callable[[Claim], bool]:
     """What runs this job and those after it; if it cannot be had, the job goes back to its queue.
 
@@ -134,6 +138,7 @@ def _first_run(
         clock=time.time,
         tell=report.progress,
         stop=stop,
+        alerts=Alerts(spool.files),
     )
     return lambda claim: run_job(claim, context)
 

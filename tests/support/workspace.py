@@ -89,6 +89,7 @@ class Workspace:
     def configure(self, **settings: Any) -> None:
         known = {"download_url": "https://data.example.org/dl", "mail_transport": "maildir", "retry_delay": 1000}
         known |= {"include_readme": False, "include_datapackage": False}  # tests of these ask for them
+        known["allow_private_addresses"] = True  # all servers of the tests are on this machine
         self.file.write_text(yaml.safe_dump({**known, **settings}))
 
     @property
@@ -103,7 +104,9 @@ class Workspace:
 
     @property
     def archives(self) -> list[str]:
-        return sorted(path.name for path in self.store.directory.glob("*.zip"))
+        """The archives in the store but those of named packages, each `<directory>/<file>`."""
+        store = self.store.directory
+        return sorted(str(path.relative_to(store)) for path in store.glob("[0-9a-f]*-*/*.zip"))
 
     @property
     def mails(self) -> list[EmailMessage]:

@@ -16,7 +16,11 @@ from ckanpackager.ckan.pages import Page
 from ckanpackager.demo.ckan_api import CkanApi, Handler, Resource
 from ckanpackager.errors import PermanentFailure, TemporaryFailure
 from ckanpackager.formats.json_values import Number
-from ckanpackager.http_client import TRIES, Client, Refused
+from ckanpackager.hosts import HostPolicy
+from ckanpackager.http_client import Client, Refused
+from ckanpackager.http_client.client import TRIES
+
+HERE = HostPolicy(ckan_hosts=["127.0.0.1"])
 
 FIELDS = [
     {"id": "_id", "type": "int"},
@@ -73,7 +77,7 @@ class Found:
     def __init__(self, api: CkanApi, query: dict[str, Any] | None = None, *, key: str | None = None, **options: Any):
         self.api = api
         self.waits: list[float] = []
-        self.client = Client(key=key, timeout=20, wait=self.waits.append)
+        self.client = Client(key=key, timeout=20, hosts=HERE, wait=self.waits.append)
         query = {"resource_id": "r", **(query or {})}
         self.search = datastore.search(self.client, api.api_url, query, **{"records_format": "csv", **options})
         self.names = [field.id for field in self.search.fields]
@@ -592,7 +596,7 @@ def test_something_else_named_records_is_not_taken_for_the_rows(version, query, 
 
 def test_a_site_says_what_it_is():
     with site("2.11") as api:
-        client = Client(key=None, timeout=5)
+        client = Client(key=None, timeout=5, hosts=HERE)
         assert re.fullmatch(rf"{api.url}: CKAN 2\.11\S*, with the datastore", status(client, api.url))
 
 
@@ -603,4 +607,4 @@ def test_another_site_is_told_from_a_ckan(body):
     with site("2.11") as api:
         api.fault = lambda handler, action, params, nth: not handler.reply(200, body)
         with pytest.raises(TemporaryFailure, match="is this the address of the site"):
-            status(Client(key=None, timeout=5), api.url)
+            status(Client(key=None, timeout=5, hosts=HERE), api.url)

@@ -568,9 +568,10 @@ def test_status_with_an_empty_job_is_status(client: WsgiClient) -> None:
 
 def test_clear_caches(client: WsgiClient) -> None:
     store = client.workspace.store
-    with store.part("0" * 32 + "-" + "1" * 32 + ".zip") as part:
+    directory = store.new_directory("0" * 32)
+    with store.part(directory) as part:
         part.write_bytes(b"x")
-        store.publish(part, "0" * 32 + "-" + "1" * 32 + ".zip", rows=1, notes=(), now=1)
+        store.publish(part, directory, "title.zip", rows=1, now=1)
     assert accepted(client.post("/clear_caches"))["removed"] == 1
     said = accepted(client.post("/clear_caches"))
     assert (said["removed"], said["message"], said["msg"]) == (0, "0 archives removed", "0 archives removed")

@@ -142,7 +142,7 @@ def test_a_file_that_must_stay_small_is_refused_if_it_does_not(tmp_path):
 
 
 def test_the_sizes_of_complete_files_are_known(tmp_path):
-    for zip_command in (None, "zip -qj {output} {input}"):
+    for zip_command in (None, ZIP_COMMAND):
         with create(tmp_path / "a.zip", Archives(zip_command=zip_command), NOW) as writing:
             for name, content in ENTRIES.items():
                 with writing.open(name) as entry:
@@ -286,8 +286,14 @@ def test_a_full_disk_is_a_temporary_failure_that_says_so():
 def test_a_missing_directory_is_a_temporary_failure_that_names_it(tmp_path):
     with pytest.raises(TemporaryFailure, match=f"archive {tmp_path}/no/a.zip: No such file"):
         write(tmp_path / "no" / "a.zip", ENTRIES)
-    with pytest.raises(TemporaryFailure, match=f"archive {tmp_path}/no.*: No such file"):
-        write(tmp_path / "a.zip", ENTRIES, temp_directory=str(tmp_path / "no"), zip_command="zip {output} {input}")
+    (tmp_path / "file").touch()
+    with pytest.raises(TemporaryFailure, match=f"archive {tmp_path}/file/no: Not a directory"):
+        write(tmp_path / "a.zip", ENTRIES, temp_directory=str(tmp_path / "file" / "no"))
+
+
+def test_a_missing_temporary_directory_is_made(tmp_path):
+    write(tmp_path / "a.zip", ENTRIES, temp_directory=str(tmp_path / "new" / "temp"), zip_command=ZIP_COMMAND)
+    assert (tmp_path / "new" / "temp").is_dir() and zipfile.ZipFile(tmp_path / "a.zip").testzip() is None
 
 
 # --- zip_command
@@ -342,7 +348,7 @@ def test_no_name_is_anything_but_a_name_to_a_zip_command(name, tmp_path, scratch
 
 
 def test_the_words_of_a_zip_command_are_split_as_a_shell_does_and_run_by_none(tmp_path):
-    program = command(tmp_path, "my zip", f'printf "%s\\n" "$@" > "{tmp_path}/words"; touch "$2"')
+    program = command(tmp_path, "my zip", f'printf "%s\\n" "$@" > "{tmp_path}/words"; echo PK > "$2"')
     write(tmp_path / "a.zip", {"x": b""}, zip_command=f"'{program}' --out={{output}} {{output}} 'a  b' \"c;d\" $HOME *")
     words = (tmp_path / "words").read_text().splitlines()
     assert words == [f"--out={tmp_path}/a.zip", f"{tmp_path}/a.zip", "a  b", "c;d", "$HOME", "*"]
@@ -425,6 +431,7 @@ def test_a_worker_that_is_told_to_stop_ends_its_command(tmp_path, scratch):
     program = command(tmp_path, "program", f"echo $$ > {pid}.new; mv {pid}.new {pid}; exec sleep 60")
 
     def stop(number: int, frame: object) -> None:
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # a worker, too, is interrupted once
         raise Stopped
 
     def signal_me() -> None:
@@ -448,12 +455,17 @@ def test_a_worker_that_is_told_to_stop_ends_its_command(tmp_path, scratch):
 
 def test_the_scratch_directory_is_nobody_elses(tmp_path, scratch):
     seen: list[tuple[str, str]] = []
-    with create(tmp_path / ".key.zip.part", Archives(zip_command=ZIP_COMMAND, temp_directory=scratch), NOW) as writing:
+    (tmp_path / ".key-x.part").mkdir()
+    with create(
+        tmp_path / ".key-x.part" / "archive.zip",
+        Archives(zip_command=ZIP_COMMAND, temp_directory=scratch),
+        NOW,
+    ) as writing:
         with writing.open("a"):
             pass
         (directory,) = Path(scratch).iterdir()
         seen.append((directory.name, stat.filemode(directory.stat().st_mode)))
-    assert seen[0][0].startswith("ckanpackager-key.zip.part-")
+    assert seen[0][0].startswith("ckanpackager-key-x.part-")
     assert seen[0][1] == "drwx------"
     assert tempfile.gettempdir() != scratch
 
