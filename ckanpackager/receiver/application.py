@@ -127,6 +127,11 @@ def _respond(environ: Environ, settings: Settings, spool: Spool, about: dict[str
             about["resource"] = named
         spool.prepare()
         return success_response(handler(HandlerRequest(parameters, settings, spool, about)))
+    if path == "/health":  # for whatever looks after containers: up, and able to accept requests; nothing is told
+        _check_method(path, method, "GET", "HEAD")
+        spool.prepare()
+        spool.check_writable()
+        return success_response({})
     if path.startswith("/jobs/"):
         from ckanpackager.receiver import job_page
 

@@ -58,6 +58,15 @@ class Spool(Listing):
             os.chown(folder, spool.st_uid, spool.st_gid)
         folder.chmod(0o2770 if self.files.shared else 0o700)
 
+    def check_writable(self) -> None:
+        """Raises SpoolFailure if no job could be enqueued now."""
+        path = self.directory / "tmp" / f"health.{os.urandom(4).hex()}"
+        try:
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            path.unlink()
+        except OSError as error:
+            raise self.files.failure(error) from error
+
     def enqueue(self, job: Job) -> str:
         """Write a job into its queue; once this returns its id, it is durably on disk."""
         whole, fraction = divmod(round(job.created * 1e6), 1_000_000)

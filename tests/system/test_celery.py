@@ -280,6 +280,20 @@ def test_a_packer_with_another_secret_is_told_of(site: Workspace, redis: Redis, 
     assert "`secret`" in str(site.find(job)[1].attempts[0].error)
 
 
+def test_check_names_what_packers_lack(site: Workspace, redis: Redis, tmp_path: Path) -> None:
+    said = site.run("check").stdout
+    assert "no packer takes jobs of the fast queue" in said and "of the slow queue" in said
+    with packer("one", site.file):
+        until(lambda: "one@localhost" in site.run("check").stdout)
+        said = site.run("check").stdout
+        assert "WRONG engine" not in said and "WRONG store_directory" not in said
+    redis.stop()
+    try:
+        assert f"WRONG engine: broker redis://127.0.0.1:{redis.port}/0: " in site.run("check").stdout
+    finally:
+        redis.start()
+
+
 def test_flower_lists_the_tasks(site: Workspace, redis: Redis, api: CkanApi) -> None:
     job = site.queue(api)
     with packer("one", site.file), flower(site.file) as address:

@@ -206,6 +206,11 @@ def test_the_init_files_on_the_way_of_the_receiver_are_empty(folder: str) -> Non
     [
         ("spool.queue, config.load", ("requests", "sqlalchemy", "click", "filelock", "orjson", "urllib3")),
         ("cli.process", ("requests", "sqlalchemy")),
+        (
+            "worker.pipeline, worker.engine, worker.dispatcher, archives.object_store, statistics, maintenance.check",
+            ("celery", "kombu", "redis", "cryptography", "obstore", "psycopg"),
+        ),
+        ("celery.packers, celery.packer", ("celery", "kombu", "redis", "cryptography")),
     ],
     ids=str,
 )
