@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
+from ckanpackager.archives import scratch
 from ckanpackager.archives.zip64 import DeflatedBuffer, ZipArchive
 from ckanpackager.config.settings import Archives
 from ckanpackager.errors import OUR_FAULT, PermanentFailure, TemporaryFailure, one_line
@@ -58,8 +59,7 @@ def create(path: Path, settings: Archives, now: float) -> Iterator[Archive]:
                 yield zip
                 zip.finish()
         else:
-            prefix = f"ckanpackager-{path.parent.name.strip('.')}-"  # by which `clean` knows whose they are
-            with tempfile.TemporaryDirectory(prefix=prefix, dir=settings.temp_directory) as directory:
+            with tempfile.TemporaryDirectory(prefix=scratch.prefix(path), dir=settings.temp_directory) as directory:
                 files = FilesArchive(Path(directory))
                 yield files
                 path.unlink(missing_ok=True)  # a dead worker's, which the command might add to

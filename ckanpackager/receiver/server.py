@@ -31,7 +31,9 @@ def serve(settings: Settings, host: str, port: int, say: Callable[[str], None], 
     from ckanpackager.receiver import slow_clients
 
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # requests may wait for a thread
-    application = with_archives(make_application(settings, quiet=quiet), Path(settings.archives.store_directory))
+    application = make_application(settings, quiet=quiet)
+    if not settings.archives.store_url:
+        application = with_archives(application, Path(settings.archives.store_directory))
     most, limits = settings.receiver.max_request_size + _TOO_MUCH, slow_clients.Limits()
     _allow_files(2 * limits.connections + 200)
     try:
