@@ -40,7 +40,8 @@ class _Answer(Struct, frozen=True):
     result: Result | None = None
 
 
-MAX_VALUES = 1_000_000  # lists and objects in an answer that is parsed: each takes some 80 bytes of memory
+MAX_LISTS = 1_000_000  # lists and objects in an answer that is parsed: each takes some 80 bytes of memory
+MAX_VALUES = 2_500_000  # values: a number takes 32
 _ANSWER = msgspec.json.Decoder(_Answer)
 _RECORDS = msgspec.json.Decoder(list[Raw])
 
@@ -102,8 +103,8 @@ def error_message(body: bytes | bytearray) -> str:
 
 def read_answer(body: bytes | bytearray, host: str) -> Result:
     """The result of an answer, whose records are not parsed yet."""
-    if body.count(b"[") + body.count(b"{") > MAX_VALUES:
-        raise TemporaryFailure(f"{host} answered with more lists and objects than a page may have")
+    if body.count(b"[") + body.count(b"{") > MAX_LISTS or body.count(b",") > MAX_VALUES:
+        raise TemporaryFailure(f"{host} answered with more values than a page may have")
     try:
         answer = _ANSWER.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
