@@ -16,6 +16,7 @@ from ckanpackager.spool.queue import Spool
 from ckanpackager.spool.worker_slots import Worker
 
 DAY = 86400
+LATEST = 253_402_300_799  # seconds since 1970, the end of the year 9999, which dates go up to
 FOLDERS = (*QUEUES, "claimed", "failed", "done")
 
 MESSAGES = {
@@ -214,7 +215,7 @@ def _attempt_event(attempt: Attempt) -> Event:
 
 def expiry(archive: Archive, settings: Settings) -> float:
     """When an archive may be removed, in seconds since 1970."""
-    return archive.published + settings.archives.keep_archives * DAY
+    return min(archive.published + settings.archives.keep_archives * DAY, LATEST)
 
 
 def archive_url(archive: Archive, settings: Settings, now: float) -> str:

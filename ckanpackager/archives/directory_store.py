@@ -37,7 +37,11 @@ class DirectoryStore:
 
     def prepare(self) -> None:
         with self._explained():
-            self.directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+            if not self.directory.is_dir():
+                self.directory.mkdir(parents=True, exist_ok=True)
+            state = self.directory.stat()
+            if state.st_uid == os.geteuid() and state.st_mode & stat.S_IROTH:  # a web server need not list it
+                os.chmod(self.directory, 0o2771 if state.st_mode & stat.S_ISGID else 0o711)
 
     def find(self, key: str, now: float) -> Archive | None:
         """The newest archive of that key, if it is young enough to be handed out again."""
@@ -253,9 +257,9 @@ class DirectoryStore:
             os.chmod(folder, self._folder_mode())
 
     def _folder_mode(self) -> int:
-        """The web server, another user, reads; receiver and worker both remove, if they share the store."""
+        """The web server, another user, opens what it knows; receiver and worker both remove, if they share it."""
         shared = self.directory.stat().st_mode & _SHARED == _SHARED
-        return 0o2775 if shared else 0o755
+        return 0o2771 if shared else 0o711
 
     def _seal(self, part: Path) -> None:
         """An archive that was written is on disk, and the web server may read it."""

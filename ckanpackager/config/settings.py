@@ -37,15 +37,15 @@ ASSOCIATED_MEDIA: dict[str, Any] = {
 """What a field named associatedMedia becomes; a licence that is not told is not made up."""
 
 Text = Annotated[str, Meta(min_length=1)]
-Days = Annotated[float, Meta(gt=0)]
-Seconds = Annotated[float, Meta(gt=0)]
+Days = Annotated[float, Meta(gt=0, le=36500)]
+Seconds = Annotated[float, Meta(gt=0, le=31_536_000)]  # a year: no clock or socket takes much more
 
 
 class Workers(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How many workers may be at work at once, by queue."""
 
-    fast: Annotated[int, Meta(ge=0)] = 1
-    slow: Annotated[int, Meta(ge=0)] = 1
+    fast: Annotated[int, Meta(ge=0, le=1000)] = 1
+    slow: Annotated[int, Meta(ge=0, le=1000)] = 1
 
 
 class RetryFor(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -82,11 +82,11 @@ class Receiver(Struct, frozen=True, kw_only=True):
     success_message: Annotated[
         str, Meta(description="What the portal may show its user when a request was accepted.")
     ] = "Your request has been accepted: the link will be sent to you by e-mail when the data is ready."
-    max_request_size: Annotated[int, Meta(ge=1024, description="Largest body of a request that is read, in bytes.")] = (
-        1024 * 1024
-    )
+    max_request_size: Annotated[
+        int, Meta(ge=1024, le=2**30, description="Largest body of a request that is read, in bytes.")
+    ] = 1024 * 1024
     max_jobs_per_email: Annotated[
-        Annotated[int, Meta(ge=1)] | None,
+        Annotated[int, Meta(ge=1, le=10**9)] | None,
         Meta(description="Most open jobs for one e-mail address; a request beyond them is refused. Unset: no limit."),
     ] = None
 
@@ -109,10 +109,13 @@ class Spool(Struct, frozen=True, kw_only=True):
         ),
     ] = Workers()
     slow_request: Annotated[
-        int, Meta(ge=0, description="Requests for more rows than this, or for all of them, wait in the slow queue.")
+        int,
+        Meta(
+            ge=0, le=10**15, description="Requests for more rows than this, or for all of them, wait in the slow queue."
+        ),
     ] = 50000
     max_attempts: Annotated[
-        int, Meta(ge=1, description="How many workers may die while they work on a job before the job fails.")
+        int, Meta(ge=1, le=10**6, description="How many workers may die while they work on a job before the job fails.")
     ] = 5
     retry_for: Annotated[
         RetryFor,
@@ -171,6 +174,7 @@ class Ckan(Struct, frozen=True, kw_only=True):
         int,
         Meta(
             ge=1,
+            le=10**7,
             description="Most rows to ask for in one request. Wide rows are asked for in smaller pages, so that "
             "memory stays small, and so are slow ones: CKAN sites cut requests off after 60 seconds. CKAN grants at "
             "most 32000 unless its ckan.datastore.search.rows_max says otherwise.",
@@ -259,6 +263,7 @@ class Archives(Struct, frozen=True, kw_only=True):
         float,
         Meta(
             ge=0,
+            le=36500 * 86400,
             description="Seconds during which the same request is served with the archive that exists already. "
             "0: each is built anew.",
         ),

@@ -27,7 +27,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "names": set(),
     "config": PURE,
     "hosts": {"errors"},
-    "logs": {"errors"},
+    "logs": {"errors", "durable_files"},
     "http_client": {"errors", "hosts"},
     "spool": PURE | {"durable_files"},
     "status": PURE | {"metadata", "config", "spool", "archives"},
