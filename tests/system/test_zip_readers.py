@@ -69,7 +69,7 @@ def test_every_program_is_tried_here(name: str) -> None:
     assert needs(name, debian=PACKAGES[name])
 
 
-@pytest.mark.parametrize("name", filter(shutil.which, COMMANDS))
+@pytest.mark.parametrize("name", list(filter(shutil.which, COMMANDS)))
 def test_every_file_comes_out_as_it_was(name: str, archive: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     assert unpack(COMMANDS[name](name, archive), tmp_path / "out") == ENTRIES
