@@ -145,12 +145,31 @@ def test_process_says_with_v_what_it_does(workspace: Workspace, run: Run, api: C
 
 
 def test_process_exits_with_1_and_one_line_where_a_job_failed(workspace: Workspace, run: Run, api: CkanApi) -> None:
-    workspace.queue(api, sort="nofield")
+    workspace.configure(zip_command="no-such-zip {output} {input}")
+    workspace.queue(api)
     said = run("process")
     assert said.code == 1
-    assert re.fullmatch(r"\S+ \S+ ERROR job \S+: given up: packaging: .*409.*\n", said.err)
-    workspace.queue(api, sort="nofield2")
+    assert re.fullmatch(r"\S+ \S+ ERROR job \S+: failed: packaging: zip_command: no-such-zip .*\n", said.err)
+    assert "WRONG jobs: 1 failed in the last 24 hours" in run("check").out
+    workspace.queue(api, filters={"name": "n1"})
     assert run("-q", "process") == CommandResult(1, "", "")
+
+
+def test_a_request_that_is_at_fault_is_no_alarm(workspace: Workspace, run: Run, api: CkanApi) -> None:
+    """Its requester is told; cron has nothing to mail, and nobody has to look."""
+    id = workspace.queue(api, sort="nofield")
+    assert run("process") == CommandResult(1, "", "")
+    assert "failed in the last" not in run("check").out
+    assert run("-v", "check").code == 0
+    assert [mail["To"] for mail in workspace.mails] == ["ann@example.org"]
+    assert workspace.totals() == {"emails": 0, "requests": 0, "errors": 1}
+    assert "1 failed in the last 24 hours" in run("status").out
+    workspace.configure(zip_command="no-such-zip {output} {input}")
+    found = workspace.find(id)[1]
+    assert found.mistaken
+    workspace.queue(api)
+    run("-q", "process")
+    assert "WRONG jobs: 1 failed" in run("check").out
 
 
 def test_process_shows_its_progress_on_a_terminal(workspace: Workspace, api: CkanApi) -> None:

@@ -554,11 +554,14 @@ def test_a_read_only_temporary_directory_lets_the_job_wait(
     served(workspace, run, id)
 
 
-def test_a_missing_temporary_directory_lets_the_job_wait(workspace: Workspace, run: Run, api: CkanApi) -> None:
-    workspace.configure(temp_directory="temporary", zip_command=ZIP_COMMAND)
+def test_a_temporary_directory_that_cannot_be_made_lets_the_job_wait(
+    workspace: Workspace, run: Run, api: CkanApi
+) -> None:
+    workspace.configure(temp_directory="temporary/inner", zip_command=ZIP_COMMAND)
+    (workspace.directory / "temporary").touch()
     id = workspace.queue(api)
-    waits(workspace, run, id, "packaging", "/temporary.*No such file or directory")
-    (workspace.directory / "temporary").mkdir()
+    waits(workspace, run, id, "packaging", "/temporary/inner: Not a directory")
+    (workspace.directory / "temporary").unlink()
     served(workspace, run, id)
 
 

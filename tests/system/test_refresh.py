@@ -15,7 +15,7 @@ import pytest
 from support.workspace import CommandResult, Workspace, small_ckan, until
 from support.wsgi_client import SECRET, WsgiClient, serving
 
-from ckanpackager.archives.store import Store
+from ckanpackager.archives.directory_store import DirectoryStore as Store
 from ckanpackager.demo.ckan_api import CkanApi
 from ckanpackager.spool.refreshes import RefreshRecord
 
@@ -352,7 +352,8 @@ def test_a_caller_names_a_package(client: WsgiClient) -> None:
     ("parameters", "names"),
     [
         ({"resource_id": "r"}, {"rows", "whole"}),
-        ({"resource_id": "q"}, set()),
+        ({"resource_id": "q"}, {"whole"}),
+        ({"resource_id": "none"}, set()),
         ({"dataset_id": "d1"}, {"rows", "whole"}),
         ({"dataset_id": "birds"}, {"rows", "whole"}),
         ({"dataset_id": "fish"}, set()),
