@@ -150,7 +150,7 @@ def job_report(folder: str, job: Job, settings: Settings, spool: Spool, now: flo
     if job.archive and state not in ("failed", "cancelled"):
         known |= {"rows": job.archive.rows, "size": job.archive.size, "notes": list(job.archive.notes)}
         known |= {"expires": expiry(job.archive, settings)}
-        if state != "expired" and (url := settings.mail.archive_url(job.archive.name)):
+        if state != "expired" and (url := archive_url(job.archive, settings, now)):
             known |= {"download_url": url}
     return JobReport(
         **known,
@@ -204,6 +204,25 @@ def _attempt_event(attempt: Attempt) -> Event:
 def expiry(archive: Archive, settings: Settings) -> float:
     """When an archive may be removed, in seconds since 1970."""
     return archive.published + settings.archives.keep_archives * DAY
+
+
+def archive_url(archive: Archive, settings: Settings, now: float) -> str:
+    """The address of an archive; an empty text where it has none.
+
+    Raises TemporaryFailure if a bucket's link cannot be signed.
+    """
+    if settings.mail.download_url or not settings.archives.store_url:
+        return settings.mail.archive_url(archive.name)
+    from ckanpackager.archives.store import open_store
+
+    return open_store(settings).link(archive, expiry(archive, settings), now)
+
+
+def named_url(archive: Archive, settings: Settings) -> str:
+    """The stable address of a named package; the receiver redirects to a bucket that is not served."""
+    if settings.archives.store_url and not settings.mail.download_url and settings.receiver.public_url:
+        return f"{settings.receiver.public_url}/archives/{archive.name}"
+    return settings.mail.archive_url(archive.name)
 
 
 def human_size(size: float) -> str:

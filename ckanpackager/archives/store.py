@@ -1,88 +1,41 @@
-"""The store: the directory of finished archives, which the web server serves; see `layout` for what is in it."""
+"""The store of finished archives: a directory, or a bucket.  Both keep the same promises."""
 
-import contextlib
-import os
-import re
-import secrets
-import shutil
-import stat
-from collections.abc import Collection, Iterator
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Protocol
 
-import msgspec
-
-from ckanpackager import durable_files
-from ckanpackager.archives import build_lock, layout
+from ckanpackager.config.settings import Settings
 from ckanpackager.jobs.job import Archive
 
-_SHARED = stat.S_ISGID | stat.S_IWGRP
-_LEFT_BEHIND = re.compile(r"\.([0-9a-f]{32})(-[0-9a-f]{32}\.(part|removed)|\.lock|\.newest(\.part)?)")
 
+class Store(Protocol):
+    """Every method raises TemporaryFailure where the store cannot be used now."""
 
-class Store:
-    """The archives in `directory`; the same request gets the same one for `cache_time` seconds.
-
-    Every method raises TemporaryFailure where the directory cannot be read or written.
-    """
-
-    def __init__(self, directory: Path, cache_time: float) -> None:
-        self.directory = directory
-        self.cache_time = cache_time
+    def prepare(self) -> None: ...
 
     def new_directory(self, key: str) -> str:
         """The name of a directory for an archive of that key."""
-        return f"{key}-{secrets.token_hex(16)}"
-
-    def prepare(self) -> None:
-        with self._explained():
-            self.directory.mkdir(mode=0o755, parents=True, exist_ok=True)
 
     def find(self, key: str, now: float) -> Archive | None:
         """The newest archive of that key, if it is young enough to be handed out again."""
-        with self._explained():
-            return layout.newest(self.directory, key, self.cache_time, now)
 
     def get(self, directory: str) -> Archive | None:
         """The archive in that directory, if it is there."""
-        with self._explained():
-            return layout.archive_in(self.directory, directory)
 
     def named(self, name: str) -> Archive | None:
         """The archive of a named package, if there is one."""
-        with self._explained():
-            return layout.named_archive(self.directory, name)
 
-    @contextlib.contextmanager
-    def building(self, key: str) -> Iterator[None]:
-        """Hold the key's lock; wait while another worker holds it."""
-        with self._explained():
-            lock = build_lock.acquire(self._lock(key))
-        try:
-            yield
-        finally:
-            with self._explained():
-                lock.release()
+    def has_expired(self, directory: str) -> bool:
+        """Whether an archive was there that was removed."""
 
-    def is_building(self, directory: str) -> bool:
-        """Whether a worker builds an archive for that directory, or of its key."""
-        with self._explained():
-            if lock := build_lock.try_acquire(self._lock(directory[:32])):
-                lock.release()
-            return lock is None
+    def link(self, archive: Archive, until: float, now: float) -> str:
+        """The URL to download an archive from, until a time at least; empty where there is none."""
 
-    @contextlib.contextmanager
-    def part(self, directory: str) -> Iterator[Path]:
+    def part(self, directory: str) -> AbstractContextManager[Path]:
         """A path to write the archive for a directory to; what is not published from there is removed."""
-        folder = self.directory / f".{directory}.part"
-        with self._explained():
-            shutil.rmtree(folder, ignore_errors=True)  # a dead worker's
-            folder.mkdir(mode=0o700)
-        try:
-            yield folder / "archive.zip"
-        finally:
-            with self._explained():
-                if folder.exists():
-                    shutil.rmtree(folder)
 
     def publish(
         self,
@@ -95,31 +48,7 @@ class Store:
         notes: tuple[str, ...] = (),
         complete: bool = True,
     ) -> Archive:
-        """Put a written archive, whole, into its directory; the cache hands it out from now on if it is complete.
-
-        Of two workers at one directory the second keeps the first's archive.
-        """
-        if known := self.get(directory):
-            return known
-        with self._explained():
-            archive = Archive(
-                name=f"{directory}/{file}",
-                size=part.stat().st_size,
-                rows=rows,
-                notes=notes,
-                complete=complete,
-                published=now,
-            )
-            folder = part.parent
-            self._write(folder / layout.ABOUT, msgspec.json.encode(archive))
-            self._seal(part)
-            os.rename(part, folder / file)
-            os.chmod(folder, self._folder_mode())
-            durable_files.sync(folder)
-            durable_files.rename(folder, self.directory / directory)
-            if complete:
-                self._replace(self.directory / f".{directory[:32]}.newest", directory.encode())
-        return archive
+        """Put a written archive, whole, into its directory; the first one of a directory stays."""
 
     def publish_named(
         self,
@@ -131,162 +60,39 @@ class Store:
         notes: tuple[str, ...] = (),
         fingerprint: str | None = None,
     ) -> Archive:
-        """Put a written archive in the place of the named package's last one.
-
-        Downloads of that one go on to their end.  What is known follows: if that fails, the package is built anew.
-        """
-        with self._explained():
-            self._make_folder(layout.NAMED)
-            file = f"{layout.NAMED}/{name}.zip"
-            archive = Archive(
-                name=file,
-                size=part.stat().st_size,
-                rows=rows,
-                notes=notes,
-                published=now,
-                fingerprint=fingerprint,
-            )
-            self._seal(part)
-            durable_files.rename(part, self.directory / file)
-            self._replace(self.directory / layout.NAMED / f".{name}.json", msgspec.json.encode(archive))
-        return archive
+        """Put a written archive in the place of the named package's last one."""
 
     def clear(self, in_use: Collection[str] = ()) -> int:
-        """Remove all archives but those in use, those of named packages, links and what these lead to; how many."""
-        return self._remove([entry for entry in self._entries() if entry not in in_use])
+        """Remove all archives but those in use and those of named packages; how many."""
 
     def expire(self, before: float, in_use: Collection[str]) -> int:
         """The same for archives published before a time, but for the directories in use; how many."""
-        return self._remove(
-            [entry for entry in self._entries() if entry not in in_use and self._is_older(entry, before)]
-        )
 
     def forget_expired(self, before: float) -> int:
         """Remove the records of archives that were removed before a time; how many."""
-        with self._explained():
-            folder = self.directory / layout.EXPIRED
-            old = [path for path in folder.glob("*") if path.lstat().st_mtime < before]
-            for path in old:
-                path.unlink(missing_ok=True)
-        return len(old)
 
-    def remove_orphans(self) -> int:
-        """Remove what workers left behind that died while writing; how many archives."""
-        removed = 0
-        with self._explained():
-            for path in list(self.directory.iterdir()):
-                found = _LEFT_BEHIND.fullmatch(path.name)
-                if found and (lock := build_lock.try_acquire(self._lock(found[1]))):
-                    try:
-                        removed += self._remove_left_behind(path)
-                    finally:
-                        lock.release()
-        return removed
-
-    def _remove_left_behind(self, path: Path) -> bool:
-        """Whether it was an archive."""
-        if path.suffix == ".newest":
-            if layout.archive_in(self.directory, path.read_text("ascii", "replace")) is None:
-                path.unlink(missing_ok=True)
-            return False
-        if path.suffix == ".lock":  # which goes when it is released, once: another process may lock a new one then
-            return False
-        if not path.is_dir():
-            path.unlink(missing_ok=True)
-            return False
-        shutil.rmtree(path)
-        return True
-
-    def _entries(self) -> list[str]:
-        """The archives' directories, and what other ZIP files lie beside them, but for links and what they lead to."""
-        with self._explained():
-            kept = self._linked()
-            entries = []
-            for entry in _scan(self.directory):
-                own = entry.is_dir(follow_symlinks=False) and layout.DIRECTORY.fullmatch(entry.name)
-                other = entry.is_file(follow_symlinks=False) and re.fullmatch(r"[^.].*\.zip", entry.name)
-                if (own or other) and not any(path.is_relative_to(os.path.realpath(entry.path)) for path in kept):
-                    entries.append(entry.name)
-        return entries
-
-    def _linked(self) -> list[Path]:
-        """What symbolic links in the store lead to, in the store and one level below."""
-        inner = [Path(entry.path) for entry in _scan(self.directory) if entry.is_dir(follow_symlinks=False)]
-        entries = [entry for folder in (self.directory, *inner) for entry in _scan(folder)]
-        return [Path(os.path.realpath(entry.path)) for entry in entries if entry.is_symlink()]
-
-    def _is_older(self, entry: str, before: float) -> bool:
-        archive = self.get(entry)
-        if archive is not None:
-            return archive.published < before
-        with self._explained():
-            try:
-                return (self.directory / entry).stat().st_mtime < before
-            except FileNotFoundError:
-                return False  # another process was faster
-
-    def _remove(self, entries: Collection[str]) -> int:
-        with self._explained():
-            for entry in entries:
-                if layout.DIRECTORY.fullmatch(entry):
-                    self._forget_newest(entry)
-                    self._make_folder(layout.EXPIRED)
-                    (self.directory / layout.EXPIRED / entry).touch()
-                    aside = self.directory / f".{entry}.removed"
-                    with contextlib.suppress(FileNotFoundError):  # another process was faster
-                        os.rename(self.directory / entry, aside)
-                        shutil.rmtree(aside)
-                else:
-                    (self.directory / entry).unlink(missing_ok=True)
-        return len(entries)
-
-    def _forget_newest(self, directory: str) -> None:
-        note = self.directory / f".{directory[:32]}.newest"
-        with contextlib.suppress(FileNotFoundError):
-            if note.read_text("ascii", "replace") == directory:
-                note.unlink()
-
-    def _make_folder(self, name: str) -> None:
-        folder = self.directory / name
-        if not folder.is_dir():
-            folder.mkdir(exist_ok=True)
-            os.chmod(folder, self._folder_mode())
-
-    def _folder_mode(self) -> int:
-        """The web server, another user, reads; receiver and worker both remove, if they share the store."""
-        shared = self.directory.stat().st_mode & _SHARED == _SHARED
-        return 0o2775 if shared else 0o755
-
-    def _seal(self, part: Path) -> None:
-        """An archive that was written is on disk, and the web server may read it."""
-        durable_files.sync(part)
-        os.chmod(part, 0o644)
-
-    def _write(self, path: Path, content: bytes) -> None:
-        path.write_bytes(content)
-        os.chmod(path, 0o644)  # the receiver, which may be another user, looks into the cache
-        durable_files.sync(path)
-
-    def _replace(self, path: Path, content: bytes) -> None:
-        """Write a small file whole."""
-        written = path.with_name(f"{path.name}.part")
-        self._write(written, content)
-        durable_files.rename(written, path)
-
-    def _lock(self, key: str) -> Path:
-        return self.directory / f".{key}.lock"
-
-    @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise durable_files.failure("store", self.directory, error) from error
+    def remove_orphans(self, before: float, is_building: Callable[[str], bool]) -> int:
+        """Remove what died half written before a time; how many archives."""
 
 
-def _scan(folder: Path) -> list["os.DirEntry[str]"]:
-    try:
-        with os.scandir(folder) as entries:
-            return list(entries)
-    except FileNotFoundError:  # another process has just removed it
-        return []
+def open_store(settings: Settings) -> Store:
+    """The store that the configuration names.  Raises ConfigError if its library is missing, TemporaryFailure."""
+    archives = settings.archives
+    store: Store
+    if archives.store_url:
+        from ckanpackager.archives.object_store import ObjectStore
+
+        store = ObjectStore(
+            archives.store_url,
+            archives.cache_time,
+            download_url=settings.mail.download_url,
+            temp_directory=archives.temp_directory,
+        )
+    else:
+        from ckanpackager.archives.directory_store import DirectoryStore
+
+        store = DirectoryStore(
+            Path(archives.store_directory), archives.cache_time, download_url=settings.mail.download_url
+        )
+    store.prepare()
+    return store

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from ckanpackager import logs
-from ckanpackager.archives.store import Store
+from ckanpackager.archives.store import Store, open_store
 from ckanpackager.cli import remote
 from ckanpackager.config.load import find_configuration, load_settings
 from ckanpackager.config.settings import Settings
@@ -38,10 +38,7 @@ class CliContext:
 
     @cached_property
     def store(self) -> Store:
-        archives = self.settings.archives
-        store = Store(Path(archives.store_directory), archives.cache_time)
-        store.prepare()
-        return store
+        return open_store(self.settings)
 
     @cached_property
     def spool(self) -> Spool:

@@ -14,7 +14,7 @@ import msgspec
 from msgspec.structs import fields
 
 from ckanpackager.config import templates
-from ckanpackager.config.settings import Mail, Settings, keys, trait, with_trait
+from ckanpackager.config.settings import Settings, keys, trait, with_trait
 from ckanpackager.config.yaml_reader import Fault, errors_in, quoted, read
 from ckanpackager.errors import ConfigError
 from ckanpackager.jobs import email_address
@@ -28,6 +28,8 @@ _MAILBOX = re.compile(r'(?P<bare>[^<>{}]+)|("[^"\r\n{}]*" *|[^"<>@,:;\r\n{}]*)<(
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[\w.-]+)(:[0-9]{1,5})?")
 _SQLITE_FILE = re.compile(r"(sqlite(?:\+\w+)?:///)(?!/|file:)([^?]+)")
 _SQLITE_MEMORY = re.compile(r"sqlite(\+\w+)?://(/(:memory:)?)?(\?.*)?")
+_BUCKET = re.compile(r"(s3|gs|az)://[a-zA-Z0-9._-]+(/[^\s?#]*)?")
+SIGNED_DAYS = 7  # S3 and Google Cloud Storage sign no link for longer (Signature Version 4)
 _ODD = re.compile(r"[\s?#{}]")
 _PACKAGE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _URL = "expected a URL that starts with https:// or http://, without ?, # and placeholders"
@@ -77,7 +79,8 @@ def _settings(values: Mapping[str, Any]) -> Settings:
 
 def cross_checks(settings: Settings) -> _Faults:
     """What is wrong with values of the right types: the keys concerned, the faulty one first, and words."""
-    yield from _mail_checks(settings.mail)
+    yield from _mail_checks(settings)
+    yield from _engine_checks(settings)
     if not _is_url(settings.receiver.public_url):
         yield ("public_url",), _URL
     first, last = settings.spool.retry_delay, settings.spool.retry_delay_max
@@ -104,6 +107,29 @@ def cross_checks(settings: Settings) -> _Faults:
         yield ("anonymize_key", "anonymize_emails"), "missing, and anonymize_emails needs it"
 
 
+def _engine_checks(settings: Settings) -> _Faults:
+    engine, archives = settings.engine, settings.archives
+    if engine.engine == "celery":
+        if not settings.receiver.secret or settings.receiver.secret in PUBLISHED_SECRETS:
+            yield ("secret", "engine"), "missing, or published; engine: celery encrypts with it what goes to packers"
+        if not engine.celery_broker:
+            yield ("celery_broker", "engine"), "missing, and engine: celery needs it"
+        elif not (
+            engine.celery_result_backend or re.match(r"(redis|rediss|redis\+socket|sentinel)://", engine.celery_broker)
+        ):
+            yield ("celery_result_backend", "celery_broker"), "missing; only a broker that is Redis takes reports, too"
+    if archives.store_url is None:
+        return
+    if not _BUCKET.fullmatch(archives.store_url):
+        yield ("store_url",), "expected s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or az://CONTAINER/PREFIX"
+    elif not settings.mail.download_url and archives.keep_archives > SIGNED_DAYS and archives.store_url[:2] != "az":
+        yield (
+            ("keep_archives", "store_url"),
+            f"greater than {SIGNED_DAYS} days, for which a link to a bucket can be signed at most; keep archives for "
+            f"{SIGNED_DAYS} days, or set download_url, the URL under which the bucket is served",
+        )
+
+
 def _named_checks(packages: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     """Names become file names, schedules must be understood; the tasks' parameters are checked where they are used."""
     for name, values in packages.items():
@@ -119,7 +145,8 @@ def _named_checks(packages: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
                 yield f"{name}.refresh: {error}"
 
 
-def _mail_checks(mail: Mail) -> _Faults:
+def _mail_checks(settings: Settings) -> _Faults:
+    mail, needs_url = settings.mail, settings.mail.download_url is None and settings.archives.store_url is None
     not_in_doi = [name for name in templates.PLACEHOLDERS if not name.startswith("doi_body")]
     for key, kind in with_trait("template").items():
         template = getattr(mail, key) or ""
@@ -127,7 +154,7 @@ def _mail_checks(mail: Mail) -> _Faults:
             yield (key,), words
         if trait(keys()[key], "single_line") and template.splitlines() != [template]:
             yield (key,), "expected a single line"
-        if kind == "link" and mail.download_url is None and "download_url" in templates.placeholders(template):
+        if kind == "link" and needs_url and "download_url" in templates.placeholders(template):
             yield (
                 ("download_url", key),
                 "missing; the link in mails needs the URL under which store_directory is served",

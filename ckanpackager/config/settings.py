@@ -171,14 +171,41 @@ class Spool(Struct, frozen=True, kw_only=True):
     retry_delay_max: Annotated[Seconds, Meta(description="Most seconds between two attempts.")] = 3600
     keep_done: Annotated[Days, Meta(description="Days that `ckanpackager clean` keeps finished jobs.")] = 7
     keep_failed: Annotated[Days, Meta(description="Days that `ckanpackager clean` keeps failed jobs.")] = 30
+
+
+class Engine(Struct, frozen=True, kw_only=True):
+    """Where archives are built
+
+    local: by the process that holds the job. celery: on other machines, by packers (docs/scaling.md); `workers` are
+    then the jobs that one `ckanpackager process` has in flight.
+    """
+
+    engine: Annotated[
+        Literal["local", "celery"], Meta(description="local, or celery (pip install 'ckanpackager[celery]').")
+    ] = "local"
     celery_broker: Annotated[
-        str | None,
+        Text | None,
         Meta(
-            extra={"secret": True},
-            description="Read so that a configuration of the original keeps working; without effect: the spool needs "
-            "no broker.",
+            extra={"secret": True, "environment": True},
+            description="The broker of engine: celery, as in redis://localhost:6379/0 or amqp://localhost. Without "
+            "effect with engine: local. Also $CKANPACKAGER_CELERY_BROKER.",
         ),
     ] = None
+    celery_result_backend: Annotated[
+        Text | None,
+        Meta(
+            extra={"secret": True, "environment": True},
+            description="Where packers report, as in redis://localhost:6379/1. Unset: the broker, which must be Redis "
+            "then. Also $CKANPACKAGER_CELERY_RESULT_BACKEND.",
+        ),
+    ] = None
+    packer_timeout: Annotated[
+        Annotated[float, Meta(ge=1)],
+        Meta(
+            description="Seconds without a sign of life after which a packer that has begun a job counts as dead, and "
+            "the job is sent again; one that waits for a packer is never late."
+        ),
+    ] = 120
 
 
 class Ckan(Struct, frozen=True, kw_only=True):
@@ -256,6 +283,15 @@ class Archives(Struct, frozen=True, kw_only=True):
             description="Directory of the finished archives, the one that the web server serves.",
         ),
     ] = "store"
+    store_url: Annotated[
+        Text | None,
+        Meta(
+            description="A bucket for the finished archives instead of store_directory, as in s3://bucket/prefix, "
+            "gs://bucket/prefix or az://container/prefix (pip install 'ckanpackager[object-store]'). Its credentials "
+            "come from the environment: AWS_ACCESS_KEY_ID and the like. Without download_url the links in mails are "
+            "signed, which S3 and Google do for 7 days at most."
+        ),
+    ] = None
     temp_directory: Annotated[
         Text | None,
         Meta(
@@ -511,6 +547,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     receiver: Receiver = Receiver()
     spool: Spool = Spool()
+    engine: Engine = Engine()
     ckan: Ckan = Ckan()
     archives: Archives = Archives()
     mail: Mail = Mail()

@@ -19,6 +19,7 @@ from ckanpackager.errors import BadRequest, CkanpackagerError, TemporaryFailure
 from ckanpackager.hosts import HostPolicy
 from ckanpackager.http_client import Client
 from ckanpackager.mail import send
+from ckanpackager.maintenance import check_engine
 from ckanpackager.maintenance.named_packages import configured, statuses
 from ckanpackager.spool.queue import FOLDERS, Spool
 from ckanpackager.statistics import open_statistics
@@ -31,12 +32,16 @@ LONG = 3600  # seconds that a job may wait for a worker
 def run(settings: Settings, ckan: str | None) -> Iterator[Finding]:
     """Check everything; each finding is whether it is fine, and a sentence."""
     yield from _spool(Path(settings.spool.spool_directory))
-    yield from _directory("store_directory", Path(settings.archives.store_directory))
+    if settings.archives.store_url:
+        yield from check_engine.bucket(settings)
+    else:
+        yield from _directory("store_directory", Path(settings.archives.store_directory))
     yield from _directory("temp_directory", Path(settings.archives.temp_directory or tempfile.gettempdir()))
     yield _tried("statistics", lambda: _statistics(settings))
     yield from _addresses(settings)
     yield _tried("mail", lambda: send.check(settings.mail))
     yield _compression(settings)
+    yield from check_engine.engine(settings)
     yield _tried("darwin core", lambda: _darwin_core(settings))
     yield from _work(Spool(Path(settings.spool.spool_directory)))
     yield from _named_packages(settings, Spool(Path(settings.spool.spool_directory)), time.time())

@@ -1,20 +1,19 @@
 """Named packages: what the configuration says of them, and how each stands."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from msgspec import UNSET
 
-from ckanpackager.archives import layout
+from ckanpackager.archives.store import open_store
 from ckanpackager.config import schedule
 from ckanpackager.config.schedule import Schedule
 from ckanpackager.config.settings import Settings
-from ckanpackager.errors import BadRequest, ConfigError, TemporaryFailure
+from ckanpackager.errors import BadRequest, ConfigError
 from ckanpackager.jobs.parameters import request_from
 from ckanpackager.jobs.request import PackageDataset, PackageUrl, Request
 from ckanpackager.spool.queue import Spool
-from ckanpackager.status import NamedStatus
+from ckanpackager.status import NamedStatus, named_url
 
 _OWN = ("task", "refresh", "only_if_changed", "changed_field")
 
@@ -58,16 +57,12 @@ def _package(name: str, values: dict[str, Any]) -> NamedPackage:
 
 def statuses(settings: Settings, spool: Spool) -> Iterator[NamedStatus]:
     """How each named package stands.  Raises ConfigError, TemporaryFailure."""
-    store = Path(settings.archives.store_directory)
+    store = open_store(settings) if settings.named.named_packages else None
     for name in settings.named.named_packages:
         known: dict[str, Any] = {}
-        try:
-            archive = layout.named_archive(store, name)
-        except OSError as error:
-            raise TemporaryFailure(f"store {store}: {error.strerror}") from error
-        if archive:
+        if archive := store and store.named(name):
             known |= {"published": archive.published, "size": archive.size, "rows": archive.rows}
-            known |= {"download_url": settings.mail.archive_url(archive.name) or UNSET}
+            known |= {"download_url": named_url(archive, settings) or UNSET}
         if record := spool.last_refresh(name):
             known |= {"looked_at": record.looked_at}
             found = spool.find(record.job) if record.job else None

@@ -137,6 +137,7 @@ class Refresher:
         client = Client(
             key=request.key,
             timeout=min(HASTE, ckan.request_timeout) if self._in_haste else ckan.request_timeout,
+            min_download_rate=ckan.min_download_rate,
             hosts=HostPolicy(
                 site=request.api_url,
                 ckan_hosts=ckan.ckan_hosts,

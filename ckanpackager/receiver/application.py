@@ -127,6 +127,11 @@ def _respond(environ: Environ, settings: Settings, spool: Spool, about: dict[str
             about["resource"] = named
         spool.prepare()
         return success_response(handler(HandlerRequest(parameters, settings, spool, about)))
+    if path == "/health":  # for whatever looks after containers: up, and able to accept requests; nothing is told
+        _check_method(path, method, "GET", "HEAD")
+        spool.prepare()
+        spool.check_writable()
+        return success_response({})
     if path.startswith("/jobs/"):
         from ckanpackager.receiver import job_page
 
@@ -135,7 +140,12 @@ def _respond(environ: Environ, settings: Settings, spool: Spool, about: dict[str
         return job_page.respond(*asked, settings, spool, time.time())
     if found := layout.LINK.fullmatch(path.removeprefix("/archives/")):  # the web server serves those that are there
         _check_method(path, method, "GET", "HEAD")
-        if found[1] and layout.has_expired(Path(settings.archives.store_directory), found[1]):
+        if settings.archives.store_url:
+            from ckanpackager.receiver import bucket
+
+            if response := bucket.respond(found, environ.get("HTTP_ACCEPT", ""), settings, time.time()):
+                return response
+        elif found[1] and layout.has_expired(Path(settings.archives.store_directory), found[1]):
             from ckanpackager.receiver import job_page
 
             return job_page.respond_expired(environ.get("HTTP_ACCEPT", ""))

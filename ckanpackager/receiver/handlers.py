@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
@@ -86,19 +85,17 @@ def _status(request: HandlerRequest) -> dict[str, Any]:
         return {**msgspec.to_builtins(job), "msg": job.message}
     service = service_status(request.spool, time.time())
     with open_statistics(request.settings.statistics, to_read=True) as statistics:
-        processed = statistics.totals().get("*", {}).get("requests", 0)
+        processed = statistics.served()
     named = msgspec.to_builtins(list(statuses(request.settings, request.spool)))
     return {**msgspec.to_builtins(service), "processed_requests": processed, "named_packages": named}
 
 
 def _refresh(request: HandlerRequest) -> dict[str, Any]:
     """Queue jobs for the named packages that are meant, as far as their source has changed, due or not."""
-    from ckanpackager.archives.store import Store
+    from ckanpackager.archives.store import open_store
     from ckanpackager.maintenance.refresh import Refresher
 
-    archives = request.settings.archives
-    store = Store(Path(archives.store_directory), archives.cache_time)
-    store.prepare()
+    store = open_store(request.settings)
     refresher = Refresher(request.spool, store, request.settings, in_haste=True)
     name, api_url = _text(request, "name"), _text(request, "api_url")
     resource_id, dataset_id = _text(request, "resource_id"), _text(request, "dataset_id")
@@ -117,12 +114,9 @@ def _refresh(request: HandlerRequest) -> dict[str, Any]:
 
 
 def _clear_caches(request: HandlerRequest) -> dict[str, Any]:
-    from ckanpackager.archives.store import Store
+    from ckanpackager.archives.store import open_store
 
-    archives = request.settings.archives
-    store = Store(Path(archives.store_directory), archives.cache_time)
-    store.prepare()
-    removed = store.clear(request.spool.archives_in_use())
+    removed = open_store(request.settings).clear(request.spool.archives_in_use())
     message = request.about["accepted"] = f"{removed} archives removed"
     return {"message": message, "msg": message, "removed": removed}
 

@@ -28,7 +28,9 @@ def serve(settings: Settings, host: str, port: int, say: Callable[[str], None], 
     from waitress.server import create_server
 
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # requests may wait for a thread
-    application = with_archives(make_application(settings, quiet=quiet), Path(settings.archives.store_directory))
+    application = make_application(settings, quiet=quiet)
+    if not settings.archives.store_url:
+        application = with_archives(application, Path(settings.archives.store_directory))
     most = settings.receiver.max_request_size + _TOO_MUCH
     try:
         server: Any = create_server(

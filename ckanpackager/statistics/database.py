@@ -1,6 +1,6 @@
 """The statistics: who requested what, and what failed, in any database that SQLAlchemy speaks to.
 
-Totals are counted from the rows when they are read, so that two workers at once cannot lose an increment.
+Totals are kept by the database itself (`totals`); where it cannot do that, they are counted from the rows.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -16,7 +16,16 @@ from ckanpackager.config.settings import Statistics
 from ckanpackager.errors import ConfigError
 from ckanpackager.statistics.email_hash import Hash, keyed, like_the_original
 from ckanpackager.statistics.privacy import anonymize, clear_addresses, forget, remove_older
-from ckanpackager.statistics.schema import ERRORS, REQUESTS, explained, missing_columns, open_engine, open_to_read
+from ckanpackager.statistics.schema import (
+    ERRORS,
+    REQUESTS,
+    explained,
+    is_complete,
+    missing_columns,
+    open_engine,
+    open_to_read,
+)
+from ckanpackager.statistics.totals import read as read_totals
 
 _MOST = 2**63 - 1  # what databases take as a number
 
@@ -29,7 +38,9 @@ def open_statistics(settings: Statistics, *, to_read: bool = False) -> "Statisti
     """
     hashed = hash_of(settings)
     engine = (open_to_read if to_read else open_engine)(settings.stats_db)
-    return StatisticsDatabase(engine, hashed, missing_columns(engine) if to_read else set())
+    complete = is_complete(engine)
+    missing = set() if complete or not to_read else missing_columns(engine)
+    return StatisticsDatabase(engine, hashed, missing, keeps_totals=complete)
 
 
 def hash_of(settings: Statistics) -> Hash | None:
@@ -50,10 +61,11 @@ class StatisticsDatabase:
     and PermanentFailure for a value that it will never take.
     """
 
-    def __init__(self, engine: Engine, hashed: Hash | None, missing: set[Column[Any]]) -> None:
+    def __init__(self, engine: Engine, hashed: Hash | None, missing: set[Column[Any]], *, keeps_totals: bool) -> None:
         self._engine = engine
         self._hashed = hashed
         self._missing = missing
+        self._keeps_totals = keeps_totals
 
     def __enter__(self) -> Self:
         return self
@@ -102,6 +114,8 @@ class StatisticsDatabase:
         if self._missing >= {REQUESTS.c.id, ERRORS.c.id}:  # there are no tables
             return {} if resource_id else {"*": {"emails": 0, "requests": 0, "errors": 0}}
         with self._reading() as connection:
+            if self._keeps_totals:
+                return read_totals(connection, None if resource_id is None else storable(resource_id))
             if resource_id is None:
                 errors = connection.execute(select(func.count()).select_from(ERRORS)).scalar_one()
                 requests, emails = connection.execute(select(func.count(), _EMAILS).select_from(REQUESTS)).one()
@@ -111,6 +125,13 @@ class StatisticsDatabase:
             for name, errors in connection.execute(_by_resource(ERRORS, resource_id)):
                 totals.setdefault(name or "", {"emails": 0, "requests": 0})["errors"] = errors
         return totals
+
+    def served(self) -> int:
+        """The number of all requests that were served."""
+        if not self._keeps_totals:
+            return self.totals()["*"]["requests"]
+        with self._reading() as connection:
+            return read_totals(connection, None, only_all=True)["*"]["requests"]
 
     def requests(
         self, *, offset: int = 0, limit: int = 100, resource_id: str | None = None, email: str | None = None

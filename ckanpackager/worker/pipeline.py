@@ -11,7 +11,15 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from ckanpackager.errors import OUR_FAULT, CkanpackagerError, SpoolFailure, TemporaryFailure, Unanswered, one_line
+from ckanpackager.errors import (
+    OUR_FAULT,
+    CkanpackagerError,
+    SpoolFailure,
+    TemporaryFailure,
+    Unanswered,
+    WorkerDied,
+    one_line,
+)
 from ckanpackager.http_client import Refused
 from ckanpackager.jobs.job import Attempt, Job, Outcome
 from ckanpackager.spool.claim import Claim
@@ -19,6 +27,7 @@ from ckanpackager.worker import retry
 from ckanpackager.worker.signals import Stopped
 from ckanpackager.worker.steps import DELIVERY_STEPS, FAILURE_STEPS, Record, Step, WorkerContext, applies, expired
 
+_OUTCOMES: dict[type[TemporaryFailure], Outcome] = {Unanswered: "unanswered", WorkerDied: "died"}
 _MISTAKES = (403, 404, 409)  # not allowed, not there, not valid: so CKAN answers
 log = logging.getLogger("ckanpackager")
 _UNDELIVERED = "The e-mail with the link could not be delivered to the address of the request."
@@ -131,7 +140,7 @@ def handle_failure(claim: Claim, context: WorkerContext, step: Step, error: Exce
     """
     message, now, settings = _message(error, claim.job, context), context.clock(), context.settings.spool
     if isinstance(error, TemporaryFailure):
-        outcome: Outcome = "unanswered" if isinstance(error, Unanswered) else "retry"
+        outcome: Outcome = next((outcome for kind, outcome in _OUTCOMES.items() if isinstance(error, kind)), "retry")
         job = _with_failure(claim.job, context, step, outcome, message)
         chance = random.random()  # noqa: S311 - no secret
         seconds = retry.delay(job, step.kind, error, settings, now=now, chance=chance)

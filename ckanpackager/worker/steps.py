@@ -1,29 +1,25 @@
 """The steps of a job: what each does, and which field of the job holds its result."""
 
-import contextlib
-import dataclasses
-from collections.abc import Callable, Iterator
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from msgspec.structs import replace
 
-from ckanpackager.archives import layout, writer
 from ckanpackager.archives.store import Store
 from ckanpackager.config.settings import Settings
 from ckanpackager.errors import PermanentFailure, TemporaryFailure
-from ckanpackager.hosts import HostPolicy
-from ckanpackager.http_client import Client
 from ckanpackager.jobs.job import Archive, Job, Kind
 from ckanpackager.mail import send
 from ckanpackager.mail.compose import compose
 from ckanpackager.mail.placeholders import mail_placeholders
-from ckanpackager.packagers.context import PackagingContext, Result, packager
-from ckanpackager.packagers.title import title_of
+from ckanpackager.packagers.build import Order, existing
 from ckanpackager.spool.alerts import Alerts
+from ckanpackager.spool.queue import Spool
 from ckanpackager.status import expiry
+from ckanpackager.worker.engine import Engine
 from ckanpackager.worker.signals import Stop
 
 if TYPE_CHECKING:
@@ -39,7 +35,9 @@ class WorkerContext:
 
     name: str
     settings: Settings
+    spool: Spool
     store: Store
+    engine: Engine
     statistics: "Callable[[], StatisticsDatabase]"
     clock: Callable[[], float]
     tell: Callable[[Job, int, int | None], None]
@@ -84,82 +82,27 @@ def expired(archive: Archive, context: WorkerContext) -> bool:
 
 def _package(job: Job, context: WorkerContext, _: Record) -> Archive:
     """The archive for a job: its own from an earlier attempt, one from the cache, or a new one."""
-    if job.package:
-        return _package_named(job, job.package, context)
-    store, directory, key = context.store, str(job.archive_directory), job.build_key
-    if own := store.get(directory):
+    order, store, stop = _order(job, context), context.store, context.stop
+    if own := existing(order, store):
         return own
-    with context.stop.interruptible(), store.building(key):
-        if cached := store.find(key, context.clock()):
-            return cached
-        with store.part(directory) as part:
-            began = context.clock()
-            result = _build(part, job, context)
-            return store.publish(
-                part,
-                directory,
-                layout.file_name(result.title, job.request.resource_id, began),
-                rows=result.rows,
-                notes=result.notes,
-                complete=result.complete,
-                now=context.clock(),
-            )
+    with stop.interruptible(), context.spool.building(job.build_key, stop.pause):
+        found = existing(order, store) if job.package else store.find(job.build_key, context.clock())
+        return found or context.engine.package(order, job.queue, functools.partial(context.tell, job))
 
 
-def _package_named(job: Job, name: str, context: WorkerContext) -> Archive:
-    """The new archive of a named package, in the place of the old one; its key stands in the configuration alone."""
-    store = context.store
-    with context.stop.interruptible(), store.building(job.build_key):
-        own = store.named(name)
-        if own and own.published >= job.created and own.fingerprint == job.fingerprint:
-            return own
-        known = context.settings.named.named_packages.get(name)
-        if known is None:
-            raise PermanentFailure(f"the named package {name} is no longer in the configuration")
-        job = replace(job, request=replace(job.request, key=known.get("key")))
-        with store.part(str(job.archive_directory)) as part:
-            result = _build(part, job, context)
-            return store.publish_named(
-                part, name, rows=result.rows, notes=result.notes, fingerprint=job.fingerprint, now=context.clock()
-            )
-
-
-def _build(part: Path, job: Job, context: WorkerContext) -> Result:
-    """Fetch what was asked for and write it into an archive."""
-    settings = context.settings
-    with _client(job, settings) as client:
-        packaging = PackagingContext(
-            client=client,
-            ckan=settings.ckan,
-            archives=settings.archives,
-            darwin_core=settings.darwin_core,
-            now=context.clock(),
-            tell=lambda rows, expected: context.tell(job, rows, expected),
-        )
-        with writer.create(part, settings.archives, packaging.now) as writing:
-            result = packager(job.request.task)(job.request, writing, packaging)
-        return result if result.title else dataclasses.replace(result, title=title_of(job.request, client))
-
-
-@contextlib.contextmanager
-def _client(job: Job, settings: Settings) -> Iterator[Client]:
-    client = Client(
-        key=job.request.key,
-        timeout=settings.ckan.request_timeout,
-        min_download_rate=settings.ckan.min_download_rate,
-        hosts=HostPolicy(
-            site=job.request.api_url,
-            ckan_hosts=settings.ckan.ckan_hosts,
-            allowed_hosts=settings.ckan.allowed_hosts,
-            allow_private_addresses=settings.ckan.allow_private_addresses,
-        ),
-    )
-    with contextlib.closing(client):
-        yield client
+def _order(job: Job, context: WorkerContext) -> Order:
+    """What is to be built.  The key of a named package stands in the configuration alone."""
+    request, directory = job.request, str(job.archive_directory)
+    if job.package is None:
+        return Order(request, directory)
+    known = context.settings.named.named_packages.get(job.package)
+    if known is None:
+        raise PermanentFailure(f"the named package {job.package} is no longer in the configuration")
+    return Order(replace(request, key=known.get("key")), directory, job.package, job.created, job.fingerprint)
 
 
 def _mail_link(job: Job, context: WorkerContext, accepted: Record) -> float:
-    if not job.archive or expired(job.archive, context) or not context.store.get(job.archive.name):
+    if not job.archive or expired(job.archive, context) or not context.store.get(job.archive.name.partition("/")[0]):
         raise TemporaryFailure("the archive was removed before its link was mailed; it is built again")
     return _mail(job, context, accepted, failed=False)
 
@@ -174,7 +117,7 @@ def _mail(job: Job, context: WorkerContext, accepted: Record, *, failed: bool) -
     message = compose(
         context.settings.mail,
         job.request.email,
-        mail_placeholders(job, context.settings),
+        mail_placeholders(job, context.settings, now),
         failed=failed,
         job=job.id + retried,
         now=datetime.fromtimestamp(now, UTC),

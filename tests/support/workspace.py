@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import yaml
 from aiosmtpd.smtp import SMTP
 
-from ckanpackager.archives.store import Store
+from ckanpackager.archives.directory_store import DirectoryStore
 from ckanpackager.config.load import load_settings
 from ckanpackager.config.settings import Settings
 from ckanpackager.demo.ckan_api import CkanApi, Resource
@@ -97,8 +97,8 @@ class Workspace:
         return load_settings(self.file, {})
 
     @property
-    def store(self) -> Store:
-        store = Store(self.directory / "store", 86400)
+    def store(self) -> DirectoryStore:
+        store = DirectoryStore(self.directory / "store", 86400)
         store.prepare()
         return store
 

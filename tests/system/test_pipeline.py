@@ -621,7 +621,7 @@ def test_sigterm_while_packaging_returns_the_job_at_once(workspace: Workspace) -
             id = workspace.queue(api, limit=5000)
             worker = workspace.start("process")
             assert stalled.wait(PATIENCE)
-            until(lambda: list(workspace.store.directory.glob(".*.part")))
+            until(lambda: list(workspace.store.directory.glob(".*.part*")))
             told = time.monotonic()
             worker.terminate()
             assert worker.communicate(timeout=PATIENCE) == ("", "")
@@ -665,7 +665,7 @@ def test_stopped_while_another_worker_builds_the_same(workspace: Workspace, api:
         until(lambda: workspace.where() == {"claimed": 1} and workspace.find(id)[1].attempts)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    with workspace.store.building(cache_key(workspace.find(id)[1].request)), stop.on_signals():
+    with workspace.spool.building(cache_key(workspace.find(id)[1].request)), stop.on_signals():
         threading.Thread(target=tell).start()
         tally = workspace.work(stop=stop)
     assert (tally.served, tally.failed) == (0, 0)

@@ -15,7 +15,7 @@ import pytest
 from support.workspace import CommandResult, Workspace, small_ckan, until
 from support.wsgi_client import SECRET, WsgiClient, serving
 
-from ckanpackager.archives.store import Store
+from ckanpackager.archives.directory_store import DirectoryStore as Store
 from ckanpackager.demo.ckan_api import CkanApi
 from ckanpackager.spool.refreshes import RefreshRecord
 

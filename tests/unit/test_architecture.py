@@ -30,7 +30,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "logs": {"errors"},
     "http_client": {"errors", "hosts"},
     "spool": PURE | {"durable_files"},
-    "status": PURE | {"config", "spool"},
+    "status": PURE | {"config", "spool", "archives"},
+    "celery": PURE | {"config", "archives", "packagers", "http_client"},
     "statistics": {"errors", "config", "durable_files"},
     "ckan": {"errors", "http_client", "hosts", "formats"},
     "formats": {"errors"},
@@ -42,9 +43,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"config", "http_client", "hosts", "ckan", "formats", "metadata", "darwin_core", "archives", "names"},
     "receiver": PURE | {"config", "hosts", "spool", "status", "statistics", "archives", "logs", "maintenance"},
     "worker": PURE
-    | {"config", "spool", "status", "statistics", "archives", "mail", "packagers", "http_client", "hosts"},
+    | {"config", "spool", "status", "statistics", "archives", "mail", "packagers", "http_client", "hosts", "celery"},
     "maintenance": PURE
-    | {"durable_files", "archives", "ckan", "config", "darwin_core", "hosts", "http_client", "mail"}
+    | {"durable_files", "archives", "celery", "ckan", "config", "darwin_core", "hosts", "http_client", "mail"}
     | {"spool", "statistics", "status"},
     "demo": {"errors"},
     "cli": PURE
@@ -205,6 +206,11 @@ def test_the_init_files_on_the_way_of_the_receiver_are_empty(folder: str) -> Non
     [
         ("spool.queue, config.load", ("requests", "sqlalchemy", "click", "filelock", "orjson", "urllib3")),
         ("cli.process", ("requests", "sqlalchemy")),
+        (
+            "worker.pipeline, worker.engine, worker.dispatcher, archives.object_store, statistics, maintenance.check",
+            ("celery", "kombu", "redis", "cryptography", "obstore", "psycopg"),
+        ),
+        ("celery.packers, celery.packer", ("celery", "kombu", "redis", "cryptography")),
     ],
     ids=str,
 )

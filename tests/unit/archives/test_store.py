@@ -1,9 +1,7 @@
 """The store: an archive is there whole or not at all, and built once."""
 
-import multiprocessing
 import os
 import shutil
-import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -11,10 +9,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.workspace import until
 
 from ckanpackager.archives import layout
-from ckanpackager.archives.store import Store
+from ckanpackager.archives.directory_store import DirectoryStore as Store
 from ckanpackager.errors import TemporaryFailure
 from ckanpackager.jobs.job import Archive
 
@@ -195,7 +192,7 @@ def test_a_named_package_takes_the_place_of_the_one_before(store: Store) -> None
 
 def test_a_named_package_stays_when_archives_are_removed(store: Store) -> None:
     archive = publish_named(store, "gbif", b"x")
-    assert (store.clear(), store.expire(1e12, ()), store.remove_orphans()) == (0, 0, 0)
+    assert (store.clear(), store.expire(1e12, ()), store.remove_orphans(1e12, lambda key: False)) == (0, 0, 0)
     assert store.named("gbif") == archive
 
 
@@ -231,51 +228,17 @@ def test_every_archive_has_a_name_that_the_web_server_serves(title: str, id: str
     assert layout.LINK.fullmatch(f"{KEY}-{KEY}/{layout.file_name(title, id, when)}")
 
 
-# Builders
+# What dead workers left
 
 
-def build(directory: str, log: str) -> None:
-    store = Store(Path(directory), 60)
-    with store.building(KEY):
-        if store.find(KEY, 1000) is None:
-            publish(store)
-            with open(log, "a") as file:
-                file.write("built\n")
-
-
-def test_several_at_once_build_it_once(store: Store, tmp_path: Path) -> None:
-    context = multiprocessing.get_context("fork")
-    builders = [context.Process(target=build, args=(str(store.directory), str(tmp_path / "log"))) for _ in range(6)]
-    for builder in builders:
-        builder.start()
-    for builder in builders:
-        builder.join(30)
-        assert builder.exitcode == 0
-    assert (tmp_path / "log").read_text() == "built\n"
-    assert len(archives(store)) == 1
-
-
-def hold(directory: str, held: Any) -> None:
-    store = Store(Path(directory), 60)
-    with store.building(KEY), store.part(store.new_directory(KEY)) as part:
-        part.write_bytes(b"half")
-        held.set()
-        signal.pause()
-
-
-def test_a_builder_that_is_killed_holds_nobody_up_and_its_part_is_removed(store: Store) -> None:
-    context = multiprocessing.get_context("fork")
-    held = context.Event()
-    builder = context.Process(target=hold, args=(str(store.directory), held))
-    builder.start()
-    until(held.is_set)
-    assert store.is_building(KEY)
-    assert store.remove_orphans() == 0
-    os.kill(builder.pid or 0, signal.SIGKILL)
-    builder.join(10)
-    with store.building(KEY):
-        assert store.remove_orphans() == 0  # somebody builds again
-    assert store.remove_orphans() == 1
+def test_a_part_is_removed_unless_its_archive_is_being_built_or_it_is_young(store: Store) -> None:
+    part = store.directory / f".{store.new_directory(KEY)}.part{'0' * 8}"
+    part.mkdir()
+    (part / "archive.zip").write_bytes(b"half")
+    now = time.time()
+    assert store.remove_orphans(now + 60, lambda key: key == KEY) == 0
+    assert store.remove_orphans(now - 60, lambda key: False) == 0
+    assert store.remove_orphans(now + 60, lambda key: False) == 1
     assert os.listdir(store.directory) == []
 
 

@@ -318,6 +318,27 @@ def test_a_zip_command_zips_every_file(tmp_path, scratch):
     assert os.listdir(scratch) == []
 
 
+def test_an_endless_output_of_a_zip_command_takes_no_memory(tmp_path):
+    program = command(tmp_path, "chatty", "yes out & yes err >&2")
+    tracemalloc.start()
+    try:
+        with pytest.raises(TemporaryFailure, match=r"did not end within 0\.5 seconds"):
+            write(tmp_path / "a.zip", ENTRIES, zip_command=f"{program} {{output}} {{input}}", zip_timeout=0.5)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 10_000_000
+
+
+def test_a_zip_command_learns_no_secret_of_ours(tmp_path, monkeypatch):
+    monkeypatch.setenv("CKANPACKAGER_SECRET", "hunter2")
+    monkeypatch.setenv("ZIPOPT", "-9")
+    program = command(tmp_path, "environment", 'env > "$1"')
+    write(tmp_path / "a.zip", {"x": b""}, zip_command=f"{program} {{output}} {{input}}")
+    assert b"hunter2" not in (tmp_path / "a.zip").read_bytes()
+    assert b"ZIPOPT=-9" in (tmp_path / "a.zip").read_bytes()
+
+
 def test_a_zip_command_adds_nothing_to_what_a_dead_worker_left(tmp_path):
     write(tmp_path / "a.zip", {"old": b"old"})
     write(tmp_path / "a.zip", {"new": b"new"}, zip_command=ZIP_COMMAND)

@@ -96,7 +96,7 @@ def test_every_option_is_carried_over_by_its_name(tmp_path: Path) -> None:
     assert settings.archives.temp_directory == "/tmp"
     assert settings.archives.cache_time == 86400
     assert settings.spool.slow_request == 10000
-    assert settings.spool.celery_broker == "redis://localhost:6379/0"
+    assert settings.engine.celery_broker == "redis://localhost:6379/0"
     assert settings.receiver.success_message == "Please be patient!"
     assert settings.mail.email_from == "Data portal <data@example.org>"
     assert settings.mail.email_body.endswith("/resources/{zip_file_name}\n\n{doi_body}\n")

@@ -129,7 +129,7 @@ def test_a_part_goes_unless_a_worker_writes_it(workspace: Workspace) -> None:
     part = workspace.store.directory / f".{key}-{'b' * 32}.part"
     part.mkdir()
     (part / "archive.zip").write_bytes(b"")
-    with workspace.store.building(key):
+    with workspace.spool.building(key):
         assert run(workspace) == {}
     assert part.exists()
     assert run(workspace) == {"temporary files": 1}
@@ -147,7 +147,7 @@ def scratch(folder: Path, age: float) -> Path:
 def test_the_files_of_a_dead_workers_zip_command_go(workspace: Workspace) -> None:
     workspace.configure(temp_directory="temp")
     path = scratch(workspace.directory / "temp", 2 * DAY)
-    with workspace.store.building("a" * 32):
+    with workspace.spool.building("a" * 32):
         assert run(workspace) == {}
     assert run(workspace) == {"temporary files": 1}
     assert not path.exists()
