@@ -4,7 +4,7 @@ import os
 import stat
 from pathlib import Path
 
-from ckanpackager.errors import TemporaryFailure
+from ckanpackager.errors import OUR_FAULT, TemporaryFailure
 
 
 def sync(path: Path) -> None:
@@ -34,7 +34,12 @@ def is_shared(directory: Path) -> bool:
 
 def failure(what: str, directory: Path, error: OSError) -> TemporaryFailure:
     """An error of the file system in words that say what to do; `what` is written in `directory`."""
-    return TemporaryFailure(
+    return TemporaryFailure(explanation(what, directory, error), public=OUR_FAULT)
+
+
+def explanation(what: str, directory: Path, error: OSError) -> str:
+    """The words of `failure`."""
+    return (
         f"{what} {error.filename or directory}: {error.strerror}; make sure that the disk has room and "
         f"that this user may write into {directory}"
     )

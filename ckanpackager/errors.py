@@ -5,10 +5,18 @@ from collections.abc import Collection
 
 _BREAKS = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029]+")  # ends lines, or controls terminals
 MESSAGE_LENGTH = 500  # characters of another program's words
+OUR_FAULT = "The service that packs the data has a problem. Its administrators can see what it is."
 
 
 class CkanpackagerError(Exception):
-    """The base of all errors that a user can meet."""
+    """The base of all errors that a user can meet.
+
+    `public` is what requesters read instead of the message, where that is meant for administrators.
+    """
+
+    def __init__(self, message: str, *, public: str = "") -> None:
+        super().__init__(message)
+        self.public = public
 
 
 class ConfigError(CkanpackagerError):
@@ -33,9 +41,21 @@ class TemporaryFailure(CkanpackagerError):
     `retry_after` is the number of seconds the other side asked us to wait, if it did.
     """
 
-    def __init__(self, message: str, retry_after: float | None = None) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, retry_after: float | None = None, *, public: str = "") -> None:
+        super().__init__(message, public=public)
         self.retry_after = retry_after
+
+
+class SpoolFailure(TemporaryFailure):
+    """The spool cannot be read or written."""
+
+
+class Unanswered(TemporaryFailure):
+    """It may have happened: the other side did not say so in time."""
+
+
+class WorkerDied(TemporaryFailure):
+    """The process on another machine that did it has died; a job that kills `max_attempts` of them fails."""
 
 
 class PermanentFailure(CkanpackagerError):

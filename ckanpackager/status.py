@@ -29,6 +29,16 @@ MESSAGES = {
 """What a requester reads about each state; `delayed` is `waiting` after a failed attempt."""
 
 
+_OUTCOMES = {
+    "done": "worked",
+    "retry": "failed for now",
+    "unanswered": "was not answered",
+    "failed": "failed",
+    "died": "its worker died",
+    "spool": "failed for now",
+}
+
+
 class JobStatus(Struct, frozen=True, kw_only=True):
     """What a requester may know of a job, which is not whose job it is.
 
@@ -52,6 +62,7 @@ class JobStatus(Struct, frozen=True, kw_only=True):
 
 
 UNKNOWN = JobStatus(state="unknown", message=MESSAGES["unknown"])
+EXPIRED = JobStatus(state="expired", message=MESSAGES["expired"])
 
 
 class Event(Struct, frozen=True):
@@ -72,6 +83,18 @@ class JobReport(JobStatus, frozen=True, kw_only=True):
     history: list[Event] = []
 
 
+class NamedStatus(Struct, frozen=True, kw_only=True):
+    """How a named package stands; times are seconds since 1970, what is not known is unset."""
+
+    name: str
+    published: float | UnsetType = UNSET
+    size: int | UnsetType = UNSET
+    rows: int | UnsetType | None = UNSET
+    download_url: str | UnsetType = UNSET
+    looked_at: float | UnsetType = UNSET  # when its source was last looked at
+    failed: str | UnsetType = UNSET  # why its last refresh failed
+
+
 class ServiceStatus(Struct, frozen=True, kw_only=True):
     """Numbers of jobs by folder, the age of the oldest waiting job in seconds, recent failures, and the workers.
 
@@ -85,6 +108,7 @@ class ServiceStatus(Struct, frozen=True, kw_only=True):
     oldest_waiting: float | None = None
     failed_last_24_hours: int = 0
     workers: list[Worker] = []
+    named_packages: list[NamedStatus] = []
 
 
 def service_status(spool: Spool, now: float) -> ServiceStatus:
@@ -111,7 +135,8 @@ def job_status(folder: str, job: Job, settings: Settings, spool: Spool, now: flo
 def job_report(folder: str, job: Job, settings: Settings, spool: Spool, now: float) -> JobReport:
     """The same, and what only administrators may know.  Raises TemporaryFailure."""
     state = _state(folder, job, settings, now)
-    known: dict[str, Any] = {"message": job.failure or MESSAGES[state], "failure": job.failure or UNSET}
+    message = job.public_failure or job.failure or MESSAGES[state]
+    known: dict[str, Any] = {"message": message, "failure": job.failure or UNSET}
     if folder in QUEUES and job.attempts and (due := spool.not_before(job)) > now:
         known |= {"next_attempt": due}
         if state == "waiting":
@@ -125,7 +150,7 @@ def job_report(folder: str, job: Job, settings: Settings, spool: Spool, now: flo
     if job.archive and state not in ("failed", "cancelled"):
         known |= {"rows": job.archive.rows, "size": job.archive.size, "notes": list(job.archive.notes)}
         known |= {"expires": expiry(job.archive, settings)}
-        if state != "expired" and (url := settings.mail.archive_url(job.archive.name)):
+        if state != "expired" and (url := archive_url(job.archive, settings, now)):
             known |= {"download_url": url}
     return JobReport(
         **known,
@@ -170,16 +195,34 @@ def _history(job: Job) -> Iterator[Event]:
 
 
 def _attempt_event(attempt: Attempt) -> Event:
-    words = "worked" if attempt.ended else "began"
+    words = _OUTCOMES.get(attempt.outcome or "", "began")
     if attempt.error:
-        failed = "failed" if attempt.outcome == "failed" else "failed for now"
-        words = f"{attempt.step or attempt.outcome} {failed}: {attempt.error}"
+        words = f"{attempt.step or 'spool'} {words}: {attempt.error}"
     return Event(attempt.started, f"{attempt.worker}: {words}")
 
 
 def expiry(archive: Archive, settings: Settings) -> float:
     """When an archive may be removed, in seconds since 1970."""
     return archive.published + settings.archives.keep_archives * DAY
+
+
+def archive_url(archive: Archive, settings: Settings, now: float) -> str:
+    """The address of an archive; an empty text where it has none.
+
+    Raises TemporaryFailure if a bucket's link cannot be signed.
+    """
+    if settings.mail.download_url or not settings.archives.store_url:
+        return settings.mail.archive_url(archive.name)
+    from ckanpackager.archives.store import open_store
+
+    return open_store(settings).link(archive, expiry(archive, settings), now)
+
+
+def named_url(archive: Archive, settings: Settings) -> str:
+    """The stable address of a named package; the receiver redirects to a bucket that is not served."""
+    if settings.archives.store_url and not settings.mail.download_url and settings.receiver.public_url:
+        return f"{settings.receiver.public_url}/archives/{archive.name}"
+    return settings.mail.archive_url(archive.name)
 
 
 def human_size(size: float) -> str:

@@ -1,17 +1,15 @@
-"""A ZIP file written front to back, deflated by isal where it is installed.
-
-The format is PKWARE's APPNOTE.TXT 6.3.10, always with the ZIP64 fields, since the size of what streams through is known
-only at its end.
-"""
+"""A ZIP file written front to back, deflated by isal where it is installed, of any size."""
 
 import contextlib
-import struct
 import tempfile
-import time
 import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, BinaryIO
+
+from msgspec.structs import replace
+
+from ckanpackager.archives.zip_headers import Member, central_header, dos_time, end_of_directory, local_header
 
 try:
     from isal import isal_zlib
@@ -19,10 +17,7 @@ except ImportError:  # no wheel for this machine: zlib does the same, slower
     isal_zlib = None  # type: ignore[assignment]
 
 FASTEST_LEVELS = 3  # isal's highest level; from there on zlib's
-_FLAGS = 0x0800  # bit 11: names are UTF-8
-_VERSION = 45  # ZIP64
 _BLOCK = 256 * 1024
-_MAX32 = 0xFFFFFFFF
 
 
 def isal_installed() -> bool:
@@ -64,16 +59,23 @@ class DeflatedBuffer:
 
 
 class ZipArchive:
-    """A ZIP written front to back; an entry's header is completed when its end is known."""
+    """A ZIP written front to back; an entry's header is completed when its end is known.
 
-    def __init__(self, file: BinaryIO, level: int, now: float, scratch: str | None = None) -> None:
+    `sizes` has the bytes of each complete file.  Without `zip64`, a file must stay below 4 GiB.
+    """
+
+    def __init__(
+        self, file: BinaryIO, level: int, now: float, scratch: str | None = None, *, zip64: bool = True
+    ) -> None:
+        self.sizes: dict[str, int] = {}
         self._file = file
         self._level = level
         self._scratch = scratch
         self._open = False
         self._deferred: list[tuple[str, BinaryIO]] = []
-        self._moment = _dos_time(now)
-        self._directory: list[bytes] = []
+        self._zip64 = zip64
+        self._moment = dos_time(now)
+        self._members: list[Member] = []
 
     @property
     def deflated_buffer(self) -> Callable[[], DeflatedBuffer] | None:
@@ -88,15 +90,16 @@ class ZipArchive:
         """
         if self._open:
             raise RuntimeError(f"{name}: another file of the archive is open; use open_deferred")
-        start, self._open = self._file.tell(), True
+        self._open = True
+        member = Member(name=name, start=self._file.tell(), moment=self._moment)
         try:
-            self._file.write(self._local_header(name.encode(), 0, 0, 0))
+            self._file.write(local_header(member, may_grow=self._zip64))
             entry = ZipEntry(self._file, self._level)
             yield entry
             entry.finish()
-            self._complete(name, entry, start)
+            self._complete(replace(member, crc=entry.crc, size=entry.size, packed=entry.packed))
         except BaseException:
-            self._file.seek(start)
+            self._file.seek(member.start)
             self._file.truncate()
             while self._deferred:
                 self._deferred.pop()[1].close()
@@ -119,12 +122,13 @@ class ZipArchive:
             file.close()
             raise
 
-    def _complete(self, name: str, entry: "ZipEntry", start: int) -> None:
+    def _complete(self, member: Member) -> None:
         end = self._file.tell()
-        self._file.seek(start)
-        self._file.write(self._local_header(name.encode(), entry.crc, entry.packed, entry.size))
+        self._file.seek(member.start)
+        self._file.write(local_header(member, may_grow=self._zip64))
         self._file.seek(end)
-        self._directory.append(self._central_header(name.encode(), entry, start))
+        self._members.append(member)
+        self.sizes[member.name] = member.size
 
     def _append_deferred(self) -> None:
         waiting, self._deferred = self._deferred, []
@@ -137,30 +141,9 @@ class ZipArchive:
     def finish(self) -> None:
         """Write the central directory."""
         start = self._file.tell()
-        for header in self._directory:
-            self._file.write(header)
-        size, count, end = self._file.tell() - start, len(self._directory), self._file.tell()
-        record = struct.pack("<4sQ2H2I4Q", b"PK\6\6", 44, _VERSION, _VERSION, 0, 0, count, count, size, start)
-        locator = struct.pack("<4sIQI", b"PK\6\7", 0, end, 1)
-        last = struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, min(count, 0xFFFF), min(count, 0xFFFF), _MAX32, _MAX32, 0)
-        self._file.write(record + locator + last)
-
-    def _local_header(self, name: bytes, crc: int, packed: int, size: int) -> bytes:
-        extra = struct.pack("<2H2Q", 1, 16, size, packed)
-        fixed = struct.pack(
-            "<4s3H2H3I2H", b"PK\3\4", _VERSION, _FLAGS, zlib.DEFLATED, *self._moment, crc, _MAX32, _MAX32, len(name), 20
-        )
-        return fixed + name + extra
-
-    def _central_header(self, name: bytes, entry: "ZipEntry", start: int) -> bytes:
-        extra = struct.pack("<2H3Q", 1, 24, entry.size, entry.packed, start)
-        made_by = 3 << 8 | _VERSION  # 3: Unix, whose file mode is in the attributes
-        fixed = struct.pack(
-            "<4s4H2H3I5H2I",
-            *(b"PK\1\2", made_by, _VERSION, _FLAGS, zlib.DEFLATED, *self._moment, entry.crc, _MAX32, _MAX32),
-            *(len(name), len(extra), 0, 0, 0, 0o100644 << 16, _MAX32),
-        )
-        return fixed + name + extra
+        for member in self._members:
+            self._file.write(central_header(member))
+        self._file.write(end_of_directory(len(self._members), start, self._file.tell() - start))
 
 
 class ZipEntry:
@@ -201,9 +184,3 @@ def _deflate(level: int) -> tuple[Any, Any]:
     if _by_isal(level):
         return isal_zlib.crc32, isal_zlib.compressobj(level, wbits=-zlib.MAX_WBITS)
     return zlib.crc32, zlib.compressobj(level, wbits=-zlib.MAX_WBITS)
-
-
-def _dos_time(now: float) -> tuple[int, int]:
-    """Time and date as MS-DOS counted them: in two seconds, from 1980 on."""
-    at = time.localtime(max(now, 315619200))
-    return at.tm_hour << 11 | at.tm_min << 5 | at.tm_sec // 2, (at.tm_year - 1980) << 9 | at.tm_mon << 5 | at.tm_mday

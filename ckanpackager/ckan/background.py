@@ -1,15 +1,12 @@
-"""Work in threads while the caller is busy: the next page is fetched while this one is written."""
+"""Work in threads while the caller is busy: pages are fetched while one is written."""
 
 import threading
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
-from functools import partial
 from queue import SimpleQueue
 from typing import Self, TypeVar
 
 T = TypeVar("T")
-U = TypeVar("U")
 
 
 class ThreadPool:
@@ -21,6 +18,7 @@ class ThreadPool:
     def __init__(self, threads: int) -> None:
         self._tasks: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._threads = threads
+        self._closed = False
         for _ in range(threads):
             threading.Thread(target=self._run, daemon=True).start()
 
@@ -28,6 +26,7 @@ class ThreadPool:
         return self
 
     def __exit__(self, *error: object) -> None:
+        self._closed = True  # what has not begun will not begin
         for _ in range(self._threads):
             self._tasks.put(None)
 
@@ -45,26 +44,6 @@ class ThreadPool:
 
     def _run(self) -> None:
         while task := self._tasks.get():
-            task()
+            if not self._closed:
+                task()
             del task  # or its result would live on until the next one's
-
-
-def prefetch(items: Iterator[T]) -> Iterator[T]:
-    """Get the next item while the caller works on this one."""
-    with ThreadPool(1) as pool:
-        upcoming = pool.submit(lambda: next(items, None))
-        while (item := upcoming.result()) is not None:
-            upcoming = pool.submit(lambda: next(items, None))
-            yield item
-
-
-def ordered_map(work: Callable[[U], T], tasks: Iterator[U], at_once: int) -> Iterator[T]:
-    """Do tasks in threads, `at_once` at a time, and give their results in the order of the tasks."""
-    running: deque[Future[T]] = deque()
-    with ThreadPool(at_once) as pool:
-        for task in tasks:
-            running.append(pool.submit(partial(work, task)))
-            if len(running) > at_once:
-                yield running.popleft().result()
-        while running:
-            yield running.popleft().result()

@@ -1,12 +1,13 @@
-"""CSV and TSV as CKAN writes it, in pieces: where rows begin and end, without parsing them.
+"""CSV and TSV as CKAN writes it: where rows begin and end, without parsing their cells.
 
 A cell in quotes may contain line ends; a quote in such a cell is written twice.  So a line end with an even number of
 quotes on one of its sides is the end of a row.
 """
 
-from collections.abc import Sequence
+import re
 
 _NEITHER_QUOTE_NOR_LINE_END = bytes(byte for byte in range(256) if byte not in b'"\n')
+_ID = re.compile(rb'"?(-?\d+)"?[,\t\n]')
 
 
 class RowCounter:
@@ -16,6 +17,11 @@ class RowCounter:
         self.rows = 0
         self._within = 0
 
+    @property
+    def within_quotes(self) -> bool:
+        """Whether the text so far ends within a cell."""
+        return self._within == 1
+
     def count(self, text: bytes) -> None:
         # Only quotes and line ends matter, and no line end is between two quotes side by side.
         marks = text.translate(None, _NEITHER_QUOTE_NOR_LINE_END).replace(b'""', b"")
@@ -24,43 +30,48 @@ class RowCounter:
         self._within = (self._within + len(parts) - 1) % 2
 
 
-def first_row(pieces: Sequence[bytes | bytearray]) -> bytes:
-    """The first row, with its line end."""
-    row: list[bytes | bytearray] = []
-    quotes = 0
-    for piece in pieces:
-        begin = 0
-        while (end := piece.find(b"\n", begin)) >= 0:
-            quotes += piece.count(b'"', begin, end)
-            if quotes % 2 == 0:
-                return b"".join([*row, piece[: end + 1]])
-            begin = end + 1
-        quotes += piece.count(b'"', begin)
-        row.append(piece)
-    return b"".join(row)
+def _odd_quotes(line: bytes) -> int:
+    return line.count(b'"') & 1
 
 
-def last_row(pieces: Sequence[bytes | bytearray]) -> bytes:
-    """The last row, with its line end."""
-    row: list[bytes | bytearray] = []
-    quotes = 0
-    for piece in reversed(pieces):
-        end = len(piece) if row else len(piece) - 1  # the very last line end is its own
-        while (begin := piece.rfind(b"\n", 0, end)) >= 0:
-            quotes += piece.count(b'"', begin, end)
-            if quotes % 2 == 0:
-                return b"".join([piece[begin + 1 :], *row])
-            end = begin
-        quotes += piece.count(b'"', 0, end)
-        row.insert(0, piece)
-    return b"".join(row)
+def split_rows(text: bytes) -> list[bytes]:
+    """The rows of a text of whole rows, without their line ends."""
+    lines = text.split(b"\n")
+    lines.pop()  # behind the last line end
+    if b'"' not in text or not any(map(_odd_quotes, lines)):
+        return lines
+    rows, begun = [], None
+    for line in lines:
+        row = line if begun is None else begun + b"\n" + line
+        begun = row if _odd_quotes(row) else None
+        if begun is None:
+            rows.append(row)
+    return rows
 
 
-def without_start(pieces: Sequence[bytes | bytearray], size: int) -> list[bytes | bytearray]:
-    """The pieces without their first `size` bytes."""
-    left = []
-    for piece in pieces:
-        if size < len(piece):
-            left.append(piece[size:] if size else piece)
-        size = max(0, size - len(piece))
-    return left
+def join_rows(rows: list[bytes]) -> bytes:
+    return b"\n".join(rows) + b"\n" if rows else b""
+
+
+def last_row(text: bytes) -> bytes:
+    """The last row of a text of whole rows, with its line end."""
+    end, quotes = len(text) - 1, 0
+    while (begin := text.rfind(b"\n", 0, end)) >= 0:
+        quotes += text.count(b'"', begin, end)
+        if quotes % 2 == 0:
+            return text[begin + 1 :]
+        end = begin
+    return text
+
+
+def id_of(text: bytes) -> int:
+    """The number in the first cell of the first row.  Raises ValueError."""
+    if found := _ID.match(text) or _ID.match(text + b"\n"):
+        return int(found[1])
+    raise ValueError("a row does not begin with its _id")
+
+
+def without_first_cell(row: bytes) -> bytes:
+    """A row without its first cell, which is a number."""
+    found = _ID.match(row)
+    return row[found.end() :] if found else b""

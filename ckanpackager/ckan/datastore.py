@@ -1,31 +1,42 @@
 """A search of the datastore, from the first question (what do you offer?) to its last row."""
 
 import re
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
-import msgspec
 from msgspec import Struct
 
-from ckanpackager.ckan import paging
-from ckanpackager.ckan.background import prefetch
-from ckanpackager.ckan.page_buffer import Buffering, PageBuffer, buffering
-from ckanpackager.ckan.paging import PARSED_PAGE_BYTES, PageSize, Query
-from ckanpackager.ckan.responses import Field, Page, ResponseParser, Result, StreamingCsvParser, error_message
+from ckanpackager.ckan.fetcher import Pacer, PageFetcher
+from ckanpackager.ckan.page_buffer import MemoryBuffer, PageBuffer
+from ckanpackager.ckan.pages import Page
+from ckanpackager.ckan.paging import PageSize, Query, Request, Strategy, read_pages
+from ckanpackager.ckan.paging_keyset import Keyset, Ranges
+from ckanpackager.ckan.paging_rows import DistinctRows, SortedRows
+from ckanpackager.ckan.paging_simple import Offsets, Tokens
+from ckanpackager.ckan.paging_windows import Windows
+from ckanpackager.ckan.probe import Offer, probe
+from ckanpackager.ckan.responses import Field
 from ckanpackager.errors import TemporaryFailure
-from ckanpackager.http_client import Client, Refused
+from ckanpackager.http_client import Client
 
-_OFFERS = ("records_format", "include_next_page", "include_total")  # CKAN knows them from 2.8, 2.12, 2.9 on
+DEFLATED_PAGE_BYTES = 16_000_000  # of text that is compressed while it arrives
+MEMORY_PAGE_BYTES = 4_000_000  # of text that is kept as it is
+RECORDS_PAGE_BYTES = 8_000_000  # of records, which become values a few at a time
+SMALL_TABLE = 4_000  # rows: ranges would not pay
 _BY_ID = re.compile(r'(_id|"_id")(\s+(asc|desc))?', re.IGNORECASE)
 _CLAUSE = re.compile(r'\s*("?)(.*?)\1(\s+(asc|desc))?(\s+nulls\s+(first|last))?\s*', re.IGNORECASE)
+_UNSTEADY = "if rows were added or deleted while these were read, some may be missing"
 
 
 class Search(Struct, frozen=True):
-    """What a search is going to give: `total` is the number of rows, None where the server does not say."""
+    """What a search is going to give.
+
+    `total` is the number of rows, None where the server does not say; `notes` are for the reader of the archive.
+    """
 
     fields: list[Field]
     total: int | None
     pages: Iterator[Page]
+    notes: tuple[str, ...] = ()
 
 
 def search(
@@ -38,160 +49,107 @@ def search(
     deflated: Callable[[], PageBuffer] | None = None,
     offset: int = 0,
     limit: int | None = None,
-    page_size: int = 20_000,
+    page_size: int = 32_000,
     page_requests: int = 2,
+    share: float = 1,
 ) -> Search:
     """Ask for the rows that `query` (parameters of `datastore_search`) finds, all or `limit` of them from `offset`.
 
     Args:
         records_format: What we would like the rows to come as; a server that does not know it sends objects.
         as_raw: Each record stays the JSON that the server wrote.
-        deflated: Makes a buffer that compresses a page for the archive; used where pages pass through unread.
+        deflated: Makes a buffer that compresses a page for the archive while it arrives.
         page_size: Most rows of one page.
         page_requests: Most pages fetched at the same time.
+        share: The share of the time in which requests may be under way; below 1, one page at a time is fetched.
 
     Raises PermanentFailure and TemporaryFailure, also while the pages are read.
     """
-    offered, result, is_text = _probe(
-        PageFetcher(client, url, PageSize(1)), {**query, "records_format": records_format}
-    )
-    way = _Way(offered, result, offset, limit, page_requests)
-    kept = buffering(deflated, rows_are_read=way.reads_rows)
-    size = PageSize(page_size, kept.page_bytes if is_text else PARSED_PAGE_BYTES)
-    fetcher = PageFetcher(client, url, size, kept if is_text else None, as_raw and not is_text)
-    total = None if result.total is None else max(0, result.total - offset)
+    pacer = Pacer(share)
+    offer = probe(PageFetcher(client, url, PageSize(1, 1), pacer=pacer), query, records_format)
+    if offer.as_text:
+        size = PageSize(page_size, DEFLATED_PAGE_BYTES if deflated else MEMORY_PAGE_BYTES, growth=16)
+    else:
+        size = PageSize(page_size, RECORDS_PAGE_BYTES)
+    make_buffer = (deflated or MemoryBuffer) if offer.as_text else None
+    fetcher = PageFetcher(client, url, size, pacer=pacer, make_buffer=make_buffer, as_raw=as_raw, stray=offer.stray)
+    at_once = page_requests if offer.as_text and share == 1 else 1
+    strategy, notes = _strategy(offer, size, offset, limit, at_once)
+    total = None if offer.total is None else max(0, offer.total - offset)
     if limit is not None and total is not None:
         total = min(total, limit)
-    pages = verify_row_count(way.pages(fetcher), total, fetcher, offered, offset)
-    return Search(fields=result.fields, total=total, pages=pages)
+    pages = read_pages(strategy, fetcher.fetch_page, at_once=at_once, ahead=at_once + 1 if offer.as_text else 1)
+    return Search(offer.fields, total, _verified(pages, total, fetcher, offer, offset), notes)
 
 
-class PageFetcher:
-    """Fetches pages from one URL; the page size adapts to what they are like.
-
-    `text` says how pages that come as text are kept; None: they do not come as text.
-    """
-
-    def __init__(
-        self, client: Client, url: str, size: PageSize, text: Buffering | None = None, as_raw: bool = False
-    ) -> None:
-        self.url = url
-        self.size = size
-        self._client = client
-        self._text = text
-        self._as_raw = as_raw
-
-    def fetch_page(self, query: Query) -> tuple[Result, Page]:
-        """One page; asked for again, and for fewer rows, when that may help."""
-
-        def once(tried: int) -> tuple[Result, Page]:
-            began = time.monotonic()
-            asked = max(query["limit"] >> tried, min(2, query["limit"]))
-            parser = self._parser(query)
-            size = 0
-
-            def take(chunk: bytes) -> None:
-                nonlocal size
-                size += len(chunk)
-                parser.feed(chunk)
-
-            self._client.post(self.url, msgspec.json.encode({**query, "limit": asked}), take, explain=error_message)
-            result, page = parser.finish(self.url)
-            seconds = time.monotonic() - began
-            self.size.adapt(asked=asked, granted=result.limit, rows=page.rows, size=size, seconds=seconds)
-            return result, page
-
-        return self._client.repeat(once)
-
-    def _parser(self, query: Query) -> StreamingCsvParser | ResponseParser:
-        if self._text and query.get("records_format", "objects") in ("csv", "tsv"):
-            return StreamingCsvParser(self._text.make)
-        return ResponseParser(as_raw=self._as_raw and query.get("records_format", "objects") == "objects")
+def _strategy(
+    offer: Offer, size: PageSize, offset: int, limit: int | None, at_once: int
+) -> tuple[Strategy, tuple[str, ...]]:
+    """The way to page that suits the server and the search, and what the reader of the archive should know."""
+    query, names = offer.query, [field.id for field in offer.fields]
+    if offer.backend or offer.has_after:
+        return _of_backend(offer, size, offset, limit), ()
+    if offer.distinct:
+        numeric = [at for at, field in enumerate(offer.fields) if field.type == "numeric"]
+        query = {**query, "sort": _sort(query, names)}
+        return DistinctRows(query, size, offset, limit, numeric=numeric), (_UNSTEADY,)
+    if not ("fields" in query or "_id" in names):
+        return Offsets(query, size, offset, limit), (_UNSTEADY,)
+    return _by_id_or_rows(offer, size, offset, limit, at_once), ()
 
 
-def _probe(fetcher: PageFetcher, query: Query) -> tuple[Query, Result, bool]:
-    """The query without what the server refuses, the fields and the total, and whether rows come as text."""
-    offered = {**query, "include_next_page": True, "include_total": True}
-    while True:
-        try:
-            result, page = fetcher.fetch_page({**offered, "limit": 0})
-            break
-        except Refused as refusal:
-            unknown = [name for name in _OFFERS if name in offered and is_unknown_parameter(refusal, name)]
-            if not unknown:
-                raise
-            offered = {name: value for name, value in offered.items() if name not in unknown}
-    offered.pop("include_next_page", None)
-    if "include_total" in offered:
-        offered["include_total"] = False  # counting a filtered search again on every page would cost the server
-    return offered, result, page.text is not None
-
-
-def is_unknown_parameter(refusal: Refused, name: str) -> bool:
-    """Whether a refusal says that the server does not know this parameter; it may name only the first of several."""
-    said = str(refusal)
-    return (
-        refusal.status == 409 and "__extras" in said and (name in said or not any(other in said for other in _OFFERS))
-    )
-
-
-class _Way:
-    """The way of paging that suits the server and the search."""
-
-    def __init__(self, query: Query, offers: Result, offset: int, limit: int | None, at_once: int) -> None:
-        self._offset, self._limit, self._at_once, self._total = offset, limit, at_once, offers.total
-        self._backend = offers.backend if not offset and offers.backend in ("solr", "versioned-datastore") else None
-        self._query = query if self._backend else _sorted(query, offers)
-        self._keyset = offers.include_next_page and _keyset_possible(self._query)
-        self.reads_rows = not self._backend and not self._keyset and _anchor_possible(self._query, offers)
-
-    def pages(self, fetcher: PageFetcher) -> Iterator[Page]:
-        fetch, query, size, offset, limit = fetcher.fetch_page, self._query, fetcher.size, self._offset, self._limit
-        if self._backend == "solr":
-            return prefetch(paging.by_cursor(fetch, query, size, limit))
-        if self._backend:
-            return prefetch(paging.by_search_after(fetch, query, size, limit))
-        if self.reads_rows:
-            return prefetch(paging.by_anchor(fetch, query, size, offset, limit))
-        if not self._keyset:
-            return prefetch(paging.by_offset(fetch, query, size, offset, limit))
+def _by_id_or_rows(offer: Offer, size: PageSize, offset: int, limit: int | None, at_once: int) -> Strategy:
+    query, names = {**offer.query, "sort": _sort(offer.query, ["_id"])}, [field.id for field in offer.fields]
+    if by_id := _direction_of_id(query["sort"]):
+        query["sort"] = by_id
+    if by_id and offer.include_next_page and _narrowable(query):
         whole = limit is None and not offset and not query.get("filters") and not query.get("q")
-        if whole and self._at_once > 1 and query["sort"] == "_id" and self._total is not None:
-            return paging.by_ranges(fetch, query, size, self._total, self._at_once)
-        return prefetch(paging.by_keyset(fetch, query, size, offset, limit))
+        if whole and at_once > 1 and query["sort"] == "_id" and (offer.total or 0) > SMALL_TABLE:
+            return Ranges(query, size, offer.total or 0)
+        return Keyset(query, size, offset, limit)
+    hide_id = not (names[:1] == ["_id"] or (offer.as_objects and "_id" in names))
+    if by_id and not hide_id:
+        return Windows(query, size, offer.total, offset, limit)
+    if hide_id:  # it is asked for as the first field, and left out again
+        query = {**query, "fields": ["_id", *names]}
+    return SortedRows(query, size, offset, limit, hide_id=hide_id)
 
 
-def _sorted(query: Query, offers: Result) -> Query:
-    """Sorted so that no two rows are equal in rank, or pages may repeat one and miss another."""
+def _of_backend(offer: Offer, size: PageSize, offset: int, limit: int | None) -> Strategy:
+    if not offset and offer.backend == "solr":
+        return Tokens(offer.query, size, limit, name="cursor", first="*")
+    if not offset and offer.has_after:
+        return Tokens(offer.query, size, limit, name="after")
+    return Offsets(offer.query, size, offset, limit)
+
+
+def _sort(query: Query, last: Sequence[str]) -> str | list[str]:
+    """The sort of the query, then what no two rows have in common, or pages may repeat one and miss another."""
     sort = query.get("sort") or []
     clauses = sort if isinstance(sort, list) else [clause.strip() for clause in sort.split(",")]
     by = {found[2] for clause in clauses if (found := _CLAUSE.fullmatch(clause))}
-    names = query.get("fields") or [field.id for field in offers.fields]
-    if query.get("distinct"):  # which has no `_id`: all that it has makes a row one of its kind
-        return {**query, "sort": [*clauses, *(name for name in names if name not in by)]}
-    if "_id" in by or not ("fields" in query or "_id" in names):
-        return query
-    return {**query, "sort": [*clauses, "_id"] if clauses else "_id"}
+    missing = [name for name in last if name not in by]
+    if not missing:
+        return sort
+    return [*clauses, *missing] if clauses or len(missing) > 1 else missing[0]
 
 
-def _keyset_possible(query: Query) -> bool:
-    """Only by `_id` alone; a filter on `_id` can be narrowed if it is a range, but not if it is a list of values."""
-    sort, filters = query.get("sort"), query.get("filters") or {}
-    if isinstance(sort, list):
-        sort = ", ".join(sort)
-    by_id = isinstance(sort, str) and _BY_ID.fullmatch(sort.strip()) is not None
-    narrowable = isinstance(filters, dict) and isinstance(filters.get("_id", {}), dict)
-    return by_id and narrowable and not query.get("distinct")
+def _direction_of_id(sort: str | list[str]) -> str | None:
+    """`_id` or `_id desc`, if that is all that the rows are sorted by."""
+    sort = ", ".join(sort) if isinstance(sort, list) else sort
+    if found := _BY_ID.fullmatch(sort.strip()):
+        return "_id desc" if (found[3] or "").lower() == "desc" else "_id"
+    return None
 
 
-def _anchor_possible(query: Query, offers: Result) -> bool:
-    """Only by `_id` upwards, where each row begins with it."""
-    first = offers.fields[0].id if offers.fields else ""
-    return query.get("sort") == "_id" and first == "_id" and not query.get("distinct")
+def _narrowable(query: Query) -> bool:
+    """A filter on `_id` can be narrowed if it is a range, but not if it is a list of values."""
+    filters = query.get("filters") or {}
+    return isinstance(filters, dict) and isinstance(filters.get("_id", {}), dict)
 
 
-def verify_row_count(
-    pages: Iterator[Page], total: int | None, fetcher: PageFetcher, query: Query, offset: int
+def _verified(
+    pages: Iterator[Page], total: int | None, fetcher: PageFetcher, offer: Offer, offset: int
 ) -> Iterator[Page]:
     """The pages; an end before the announced number of rows is an error, unless rows were deleted meanwhile."""
     rows = 0
@@ -199,7 +157,6 @@ def verify_row_count(
         rows += page.rows
         yield page
     if total is not None and rows < total:
-        counted = {"include_total": True} if "include_total" in query else {}
-        again, _ = fetcher.fetch_page({**query, "limit": 0, **counted})
+        again, _ = fetcher.fetch_page(Request(offer.counting, 0))
         if again.total is not None and rows < min(total, max(0, again.total - offset)):
-            raise TemporaryFailure(f"{fetcher.url} announced {total} rows but sent {rows}")
+            raise TemporaryFailure(f"{fetcher.name} announced {total} rows but sent {rows}")

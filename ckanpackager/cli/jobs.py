@@ -5,16 +5,20 @@ import time
 from typing import Any
 
 import click
+import msgspec
 
+from ckanpackager.archives.cached import queue_of
 from ckanpackager.cli import remote
 from ckanpackager.cli.context import CliContext
 from ckanpackager.cli.progress import Progress
-from ckanpackager.errors import TemporaryFailure
+from ckanpackager.errors import BadRequest, TemporaryFailure, one_line
 from ckanpackager.hosts import check_host
 from ckanpackager.jobs.job import Job
 from ckanpackager.jobs.parameters import parameters_from_words, request_from
-from ckanpackager.jobs.request import TASKS
+from ckanpackager.jobs.request import TASKS, Queue
 from ckanpackager.spool.queue import Spool
+
+CANCELLED = "the request was cancelled by the administrators"
 
 
 @click.command()
@@ -40,7 +44,7 @@ def queue(context: CliContext, /, given: remote.Options, task: str, words: tuple
     else:
         request = request_from(task, parameters, strict=True)
         check_host(request.url_parameter, request.url, context.settings.ckan.allowed_hosts)
-        job = Job(request=request, created=time.time(), queue=request.queue(context.settings.spool.slow_request))
+        job = Job(request=request, created=time.time(), queue=queue_of(request, context.settings, time.time()))
         id = context.spool.enqueue(job)
     if not context.quiet:
         click.echo(id)
@@ -50,28 +54,55 @@ def queue(context: CliContext, /, given: remote.Options, task: str, words: tuple
 
 @click.command()
 @click.argument("jobs", metavar="JOB...", nargs=-1)
-@click.option("--all", "every", is_flag=True, help="All failed jobs.")
+@click.option("--all", "every", is_flag=True, help="All failed jobs, but for those that need an API key.")
+@click.option("--key", metavar="KEY", help="API key for the jobs; their own was removed when they ended.")
 @click.pass_obj
-def retry(context: CliContext, jobs: tuple[str, ...], every: bool) -> None:
+def retry(context: CliContext, jobs: tuple[str, ...], every: bool, key: str | None) -> None:
     """Put failed jobs back into their queue.
 
     \b
     ckanpackager retry --all
+    ckanpackager retry 20261124T025758123456-5d41402abc4b2a76b9719d911017c592 --key KEY
     """
     if bool(jobs) == every:
         raise click.UsageError("name the jobs, or give --all")
-    ids = jobs or [job.id for job in context.spool.jobs("failed")]
+    if every and key is not None:
+        raise click.UsageError("--key is for jobs that are named, not for --all")
     failed = False
-    for id in ids:
-        claim = context.spool.claim(id, "failed")
-        if claim is None:
+    for id in jobs or context.spool.ids("failed"):
+        try:
+            queue = _retry(context.spool, id, key)
+        except (BadRequest, TemporaryFailure) as error:
             failed = True
-            click.echo(f"ckanpackager: {id}: {_why_not(context.spool, id, 'failed')}", err=True)
+            click.echo(f"ckanpackager: {one_line(error)}", err=True)
             continue
-        claim.release(time.time(), failure=None, finished_at=None, attempts_before_retry=len(claim.job.attempts))
         if not context.quiet:
-            click.echo(f"{id}: waiting in {claim.job.queue}")
+            click.echo(f"{id}: waiting in {queue}")
     sys.exit(1 if failed else 0)
+
+
+def _retry(spool: Spool, id: str, key: str | None) -> Queue:
+    """Return a failed job to its queue as if it had just come; if it fails again, its requester is told again."""
+    found = spool.find(id)
+    if found and found[0] == "failed" and found[1].key_removed and key is None:
+        raise TemporaryFailure(f"{id}: its API key was removed when it ended; retry it with --key KEY")
+    if (claim := spool.claim(id, "failed")) is None:
+        raise TemporaryFailure(f"{id}: {_why_not(spool, id, 'failed')}")
+    request = claim.job.request
+    claim.release(
+        time.time(),
+        request=request if key is None else msgspec.structs.replace(request, key=key),
+        key_removed=False,
+        mistaken=False,
+        attempts_before_retry=len(claim.job.attempts),
+        failure=None,
+        public_failure=None,
+        failure_mailed_at=None,
+        error_counted_at=None,
+        finished_at=None,
+        alerted=False,
+    )
+    return claim.job.queue
 
 
 @click.command()
@@ -85,12 +116,18 @@ def cancel(context: CliContext, job: str) -> None:
     """
     for folder in ("fast", "slow"):
         if claim := context.spool.claim(job, folder):
-            if claim.job.link_mailed_at:
+            if claim.job.link_may_be_mailed:
                 claim.move(folder)
                 claim.close()
-                raise TemporaryFailure(f"{job}: it is too late: its link is mailed, and only statistics are missing")
-            failure = claim.job.failure or "the request was cancelled by the administrators"
-            claim.release(time.time(), cancelled=True, failure=failure)
+                why = (
+                    "is mailed, and only statistics are missing"
+                    if claim.job.link_mailed_at
+                    else "may be mailed already"
+                )
+                raise TemporaryFailure(f"{job}: it is too late: its link {why}")
+            failure = claim.job.failure or CANCELLED
+            public = claim.job.public_failure or CANCELLED
+            claim.release(time.time(), cancelled=True, failure=failure, public_failure=public)
             if not context.quiet:
                 click.echo(f"{job}: cancelled; the next `ckanpackager process` tells its requester")
             return

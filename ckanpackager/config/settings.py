@@ -67,6 +67,19 @@ EMAIL_FAILURE_BODY_HTML = """\
 <p>If you ask its administrators about this, please give them the number of your request: {job}</p>
 """
 
+ASSOCIATED_MEDIA: dict[str, Any] = {
+    "extension": "multimedia",
+    "fields": {
+        "type": "StillImage",
+        "format": None,
+        "identifier": None,
+        "title": None,
+        "license": None,
+        "rightsHolder": None,
+    },
+}
+"""What a field named associatedMedia becomes; a licence that is not told is not made up."""
+
 Text = Annotated[str, Meta(min_length=1)]
 Days = Annotated[float, Meta(gt=0)]
 Seconds = Annotated[float, Meta(gt=0)]
@@ -77,6 +90,14 @@ class Workers(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     fast: Annotated[int, Meta(ge=0)] = 1
     slow: Annotated[int, Meta(ge=0)] = 1
+
+
+class RetryFor(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """For how many days what fails for now is retried, by what it is."""
+
+    packaging: Days = 2
+    mail: Days = 5
+    statistics: Days = 5
 
 
 class Receiver(Struct, frozen=True, kw_only=True):
@@ -134,21 +155,57 @@ class Spool(Struct, frozen=True, kw_only=True):
     slow_request: Annotated[
         int, Meta(ge=0, description="Requests for more rows than this, or for all of them, wait in the slow queue.")
     ] = 50000
-    max_attempts: Annotated[int, Meta(ge=1, description="How often a step of a job is tried before the job fails.")] = 5
+    max_attempts: Annotated[
+        int, Meta(ge=1, description="How many workers may die while they work on a job before the job fails.")
+    ] = 5
+    retry_for: Annotated[
+        RetryFor,
+        Meta(
+            description="Days during which a job is retried whose data cannot be packed for now, whose mail is not "
+            "accepted for now, or which cannot be counted for now (as mail servers retry for 5 days)."
+        ),
+    ] = RetryFor()
     retry_delay: Annotated[
         Seconds, Meta(description="Seconds before the second attempt; doubled before each further one.")
     ] = 60
     retry_delay_max: Annotated[Seconds, Meta(description="Most seconds between two attempts.")] = 3600
     keep_done: Annotated[Days, Meta(description="Days that `ckanpackager clean` keeps finished jobs.")] = 7
     keep_failed: Annotated[Days, Meta(description="Days that `ckanpackager clean` keeps failed jobs.")] = 30
+
+
+class Engine(Struct, frozen=True, kw_only=True):
+    """Where archives are built
+
+    local: by the process that holds the job. celery: on other machines, by packers (docs/scaling.md); `workers` are
+    then the jobs that one `ckanpackager process` has in flight.
+    """
+
+    engine: Annotated[
+        Literal["local", "celery"], Meta(description="local, or celery (pip install 'ckanpackager[celery]').")
+    ] = "local"
     celery_broker: Annotated[
-        str | None,
+        Text | None,
         Meta(
-            extra={"secret": True},
-            description="Read so that a configuration of the original keeps working; without effect: the spool needs "
-            "no broker.",
+            extra={"secret": True, "environment": True},
+            description="The broker of engine: celery, as in redis://localhost:6379/0 or amqp://localhost. Without "
+            "effect with engine: local. Also $CKANPACKAGER_CELERY_BROKER.",
         ),
     ] = None
+    celery_result_backend: Annotated[
+        Text | None,
+        Meta(
+            extra={"secret": True, "environment": True},
+            description="Where packers report, as in redis://localhost:6379/1. Unset: the broker, which must be Redis "
+            "then. Also $CKANPACKAGER_CELERY_RESULT_BACKEND.",
+        ),
+    ] = None
+    packer_timeout: Annotated[
+        Annotated[float, Meta(ge=1)],
+        Meta(
+            description="Seconds without a sign of life after which a packer that has begun a job counts as dead, and "
+            "the job is sent again; one that waits for a packer is never late."
+        ),
+    ] = 120
 
 
 class Ckan(Struct, frozen=True, kw_only=True):
@@ -159,28 +216,61 @@ class Ckan(Struct, frozen=True, kw_only=True):
         Meta(
             ge=1,
             description="Most rows to ask for in one request. Wide rows are asked for in smaller pages, so that "
-            "memory stays small, and so are slow ones: CKAN sites cut requests off after 60 seconds.",
+            "memory stays small, and so are slow ones: CKAN sites cut requests off after 60 seconds. CKAN grants at "
+            "most 32000 unless its ckan.datastore.search.rows_max says otherwise.",
         ),
-    ] = 20000
+    ] = 32000
     page_requests: Annotated[
         int,
         Meta(
             ge=1,
             le=8,
-            description="Pages of one resource fetched at the same time, where the server can serve them by ranges of "
-            "rows (CKAN 2.12 and later); elsewhere one page is fetched ahead. More than 2 rarely helps.",
+            description="Pages of one resource fetched at the same time, where rows come as text and their places "
+            "are known beforehand; elsewhere one page is fetched ahead. More than 2 rarely helps.",
         ),
     ] = 2
+    ckan_share: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=1,
+            description="Share of the time in which a worker may have requests under way at CKAN, from 0 to 1. Below "
+            "1, it fetches one page at a time, and after each it pauses in proportion to the time that the page took: "
+            "0.5 pauses as long as that, so a CKAN that slows down is left alone for longer.",
+        ),
+    ] = 1
     request_timeout: Annotated[
-        Seconds, Meta(description="Seconds that one request may take; for a file, seconds without a byte.")
+        Seconds,
+        Meta(
+            description="Seconds that CKAN, or the host of a file, may take for one response; for a file, seconds "
+            "without a byte."
+        ),
     ] = 60
+    min_download_rate: Annotated[
+        Annotated[float, Meta(gt=0, le=1e9)],
+        Meta(description="Bytes per second below which the download of a file is ended, after request_timeout."),
+    ] = 1000
+    ckan_hosts: Annotated[
+        list[str],
+        Meta(
+            description="Hosts (host, or host:port) that belong to your CKAN besides that of api_url, such as its file "
+            "store: they get the API key of a request, and may have private addresses."
+        ),
+    ] = field(default_factory=list)
     allowed_hosts: Annotated[
         list[str] | None,
         Meta(
-            description="Hosts that api_url and resource_url may name (host, or host:port), redirects included. "
-            "Unset: any, so every caller who knows the secret can make this machine fetch from its own network."
+            description="Hosts that may be fetched from (host, or host:port), redirects included; they may have "
+            "private addresses. Unset: the host of api_url, ckan_hosts, and every host with a public address."
         ),
     ] = None
+    allow_private_addresses: Annotated[
+        bool,
+        Meta(
+            description="Fetch files from private addresses (10.0.0.0/8, 127.0.0.1 and so on) of every host, too. "
+            "Then each author of a dataset can have the servers of your own network fetched from."
+        ),
+    ] = False
 
 
 class Archives(Struct, frozen=True, kw_only=True):
@@ -193,11 +283,20 @@ class Archives(Struct, frozen=True, kw_only=True):
             description="Directory of the finished archives, the one that the web server serves.",
         ),
     ] = "store"
+    store_url: Annotated[
+        Text | None,
+        Meta(
+            description="A bucket for the finished archives instead of store_directory, as in s3://bucket/prefix, "
+            "gs://bucket/prefix or az://container/prefix (pip install 'ckanpackager[object-store]'). Its credentials "
+            "come from the environment: AWS_ACCESS_KEY_ID and the like. Without download_url the links in mails are "
+            "signed, which S3 and Google do for 7 days at most."
+        ),
+    ] = None
     temp_directory: Annotated[
         Text | None,
         Meta(
             extra={"path": "directory"},
-            description="Directory of temporary files. Unset: the system's (TMPDIR or /tmp).",
+            description="Directory of temporary files, made where it is missing. Unset: the system's (TMPDIR or /tmp).",
         ),
     ] = None
     cache_time: Annotated[
@@ -226,8 +325,27 @@ class Archives(Struct, frozen=True, kw_only=True):
         ),
     ] = None
     zip_timeout: Annotated[Seconds, Meta(description="Seconds after which zip_command is stopped.")] = 3600
+    include_readme: Annotated[
+        bool,
+        Meta(
+            description="Put a README.txt behind the data: title, publisher, licence, how to cite, what was asked for, "
+            "the fields. With this and include_datapackage off, an archive holds the data alone, and CKAN is not asked "
+            "about the dataset."
+        ),
+    ] = True
     include_datapackage: Annotated[
-        bool, Meta(description="Put a datapackage.json (Frictionless) beside the file of a single resource.")
+        bool,
+        Meta(
+            description="Put a datapackage.json (Frictionless) behind the data: the same for programs. Darwin Core "
+            "Archives have an eml.xml instead."
+        ),
+    ] = True
+    bom: Annotated[
+        bool,
+        Meta(
+            description="Begin CSV and TSV with a byte order mark, by which Excel knows UTF-8, unless a request says "
+            "bom:false. Programs may take it for part of the first column's name."
+        ),
     ] = False
 
 
@@ -273,9 +391,13 @@ class Mail(Struct, frozen=True, kw_only=True):
         ),
     ] = None
     smtp_timeout: Annotated[Seconds, Meta(description="Seconds that the mail server may take to answer.")] = 30
-    email_from: Annotated[Text, Meta(description="Sender: an address, with or without a name.")] = (
-        "ckanpackager <nobody@localhost>"
-    )
+    email_from: Annotated[
+        Text,
+        Meta(
+            description="Sender: an address, with or without a name. It may use {ckan_host} (in the address: without "
+            "its port), {resource_id}, {zip_file_name} and {doi}."
+        ),
+    ] = "ckanpackager <nobody@localhost>"
     email_subject: Annotated[
         Text, Meta(extra={"template": "link", "single_line": True}, description="Subject of the mail with the link.")
     ] = "Resource from {ckan_host}"
@@ -327,15 +449,26 @@ class Statistics(Struct, frozen=True, kw_only=True):
         ),
     ] = "sqlite:///stats.db"
     anonymize_emails: Annotated[
-        bool, Meta(description="Store a keyed hash of each e-mail address, and its domain, instead of the address.")
+        bool, Meta(description="Store a hash of each e-mail address, and its domain, instead of the address.")
     ] = False
+    anonymize_scheme: Annotated[
+        Literal["keyed", "bcrypt"],
+        Meta(
+            description="How: keyed, by anonymize_key; or bcrypt, as the original did, so that its database goes on "
+            "(pip install 'ckanpackager[bcrypt]'). bcrypt's salt is the domain: whoever has the database can try "
+            "addresses."
+        ),
+    ] = "keyed"
     anonymize_key: Annotated[
         str | None,
         Meta(
             extra={"secret": True, "environment": True},
-            description="Key of that hash, required with anonymize_emails; keep it: with another key the same "
-            "person counts as a new one. Also $CKANPACKAGER_ANONYMIZE_KEY.",
+            description="Key of the keyed hash, which needs it; keep it: with another key the same person counts as a "
+            "new one. Also $CKANPACKAGER_ANONYMIZE_KEY.",
         ),
+    ] = None
+    keep_statistics: Annotated[
+        Days | None, Meta(description="Days that `ckanpackager clean` keeps requests and errors. Unset: for ever.")
     ] = None
 
 
@@ -369,8 +502,28 @@ class DarwinCore(Struct, frozen=True, kw_only=True):
             description="Fields that hold a JSON list of objects, each object a row of an extension. For each of them: "
             "extension (its definition); fields (its terms with their defaults; null: none); and, if needed, mappings "
             "(by term, the name that it has in the objects) and formatters (by term, a text whose {} stands for the "
-            "object's value). As in: {Associated Media: {extension: multimedia, fields: {type: StillImage, format: "
-            "null, identifier: null}, mappings: {format: mime}, formatters: {format: 'image/{}'}}}",
+            "object's value). An object that lacks the name of mappings is asked for the term's own; a null stays "
+            "empty. {}: no such fields. As in: {Associated Media: {extension: multimedia, fields: {type: StillImage, "
+            "format: null, identifier: null}, mappings: {format: mime}, formatters: {format: 'image/{}'}}}",
+        ),
+    ] = field(default_factory=lambda: {"associatedMedia": ASSOCIATED_MEDIA})
+
+
+class NamedPackages(Struct, frozen=True, kw_only=True):
+    """Named packages, kept fresh
+
+    Archives behind links that stay the same, <download_url>/named/<name>.zip; `ckanpackager refresh`, from cron, and
+    POST /refresh build those anew whose source has changed.
+    """
+
+    named_packages: Annotated[
+        dict[str, dict[str, Any]],
+        Meta(
+            description="By name (small letters, digits, hyphens): task and its parameters, without email; refresh, "
+            "how often to look (a line of cron, or a time span); only_if_changed (true unless set to false); "
+            "changed_field, whose highest value tells whether rows have changed. As in: {gbif-specimens: {task: "
+            "package_dwc_archive, api_url: 'https://data.example.org/api/3/action/datastore_search', resource_id: "
+            "specimens, refresh: '0 3 * * *', changed_field: Modified}}"
         ),
     ] = field(default_factory=dict)
 
@@ -394,11 +547,13 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     receiver: Receiver = Receiver()
     spool: Spool = Spool()
+    engine: Engine = Engine()
     ckan: Ckan = Ckan()
     archives: Archives = Archives()
     mail: Mail = Mail()
     statistics: Statistics = Statistics()
     darwin_core: DarwinCore = DarwinCore()
+    named: NamedPackages = NamedPackages()
     logging: Logging = Logging()
 
 

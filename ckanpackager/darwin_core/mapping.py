@@ -3,8 +3,8 @@
 A field whose name is a term goes into that term's column: as it is, else written as terms are ("Event date" is
 eventDate).  The core's terms go before those of the additional extensions, theirs in the order of the settings.  A
 field that is no term's goes into the core's dynamic term, which holds a JSON object; so does a term that several
-fields share.  A field of dwc_extension_fields holds objects, each a row of an extension; whatever else such a field
-may hold goes into the dynamic term.
+fields share.  A field of dwc_extension_fields holds objects, each a row of an extension; what else such a field may
+hold goes where its name says.
 """
 
 import difflib
@@ -30,11 +30,12 @@ from ckanpackager.names import unused
 _DYNAMIC_PROPERTIES = {"dynamicProperties": "http://rs.tdwg.org/dwc/terms/dynamicProperties"}  # for any kind of row
 
 
+_SUFFIXES = {",": ".csv", "\t": ".tsv"}
 _Draft = tuple[Extension, int | None, Mapping[str, Any]]  # the cells by term, and the field that lists the rows, if any
 
 
-def compile_plan(names: Sequence[str], settings: DarwinCore) -> Plan:
-    """The plan for records whose fields have these names, in this order.
+def compile_plan(names: Sequence[str], settings: DarwinCore, delimiter: str = ",") -> Plan:
+    """The plan for records whose fields have these names, in this order, in files with this delimiter, "," or a tab.
 
     Raises ConfigError if the settings name what is not there, PermanentFailure if there is no id among the fields.
     """
@@ -56,7 +57,7 @@ def compile_plan(names: Sequence[str], settings: DarwinCore) -> Plan:
     core_draft: list[_Draft] = [(core, None, flat[0])]
     for draft in [core_draft, *drafts.values()]:
         stem = unused(draft[0][0].stem, taken=tables.__contains__)
-        tables[stem] = _table(f"{stem}.csv", settings.dwc_id_field, draft, every=not tables)
+        tables[stem] = _table(stem, delimiter, settings.dwc_id_field, draft, every=not tables)
     first, *others = tables.values()
     return Plan(names.index(settings.dwc_id_field), first, tuple(others))
 
@@ -97,7 +98,7 @@ def _items(field: str, entry: Mapping[str, Any]) -> tuple[Extension, dict[str, N
     items = {}
     for term, default in fields.items():
         before, after = _halves(f"{key}.formatters.{term}", formatters.get(term, "{}"))
-        items[term] = NestedCell(mappings.get(term, term), default or "", before, after)
+        items[term] = NestedCell(mappings.get(term, term), term, default or "", before, after)
     return extension, items
 
 
@@ -123,7 +124,7 @@ def _flat(
     fed: list[dict[str, list[int]]] = [{} for _ in definitions]
     loose = set()
     for at, name in enumerate(names):
-        place = None if at in lists else _place(name, definitions)
+        place = _place(name, definitions)
         if place is None:
             if name == settings.dwc_id_field:
                 continue  # it stands in the first column already
@@ -162,7 +163,7 @@ def _object(fields: Sequence[int], names: Sequence[str]) -> JsonCell:
     return JsonCell(tuple(fields), tuple(keys))
 
 
-def _table(name: str, id_name: str, draft: Sequence[_Draft], every: bool) -> Table:
+def _table(stem: str, delimiter: str, id_name: str, draft: Sequence[_Draft], every: bool) -> Table:
     """One file of all that has rows of one type."""
     uris: dict[str, str] = {}
     for extension, _, cells in draft:
@@ -172,4 +173,5 @@ def _table(name: str, id_name: str, draft: Sequence[_Draft], every: bool) -> Tab
         in_order = tuple(cells.get(term) for term in uris)
         sources.append(RecordSource(in_order, every) if at is None else NestedSource(at, in_order))
     columns = tuple(Column(term, uri) for term, uri in uris.items())
-    return Table(name, draft[0][0].row_type, id_name, columns, tuple(sources))
+    name = f"{stem}{_SUFFIXES[delimiter]}"
+    return Table(name, delimiter, draft[0][0].row_type, id_name, columns, tuple(sources))

@@ -9,8 +9,9 @@ from html import escape
 from ckanpackager.darwin_core.plan import Plan, Table
 
 _FORMAT = (
-    'encoding="UTF-8" linesTerminatedBy="\\n" fieldsTerminatedBy="," fieldsEnclosedBy="&quot;" ignoreHeaderLines="1"'
+    'encoding="UTF-8" linesTerminatedBy="\\n" fieldsTerminatedBy="%s" fieldsEnclosedBy="&quot;" ignoreHeaderLines="1"'
 )
+_DELIMITERS = {",": ",", "\t": "\\t"}  # as the text guide writes them
 
 
 def meta_xml(plan: Plan, files_with_rows: Container[str], eml: bool) -> bytes:
@@ -37,7 +38,7 @@ def meta_xml(plan: Plan, files_with_rows: Container[str], eml: bool) -> bytes:
 
 def _file(file: Table, element: str, id: str) -> list[str]:
     return [
-        f'  <{element} {_FORMAT} rowType="{escape(file.row_type)}">',
+        f'  <{element} {_FORMAT % _DELIMITERS[file.delimiter]} rowType="{escape(file.row_type)}">',
         f"    <files><location>{escape(file.name)}</location></files>",
         f'    <{id} index="0"/>',
         *(f'    <field index="{at}" term="{escape(column.uri)}"/>' for at, column in enumerate(file.columns, 1)),

@@ -28,9 +28,13 @@ class JsonCell:
 
 @dataclass(frozen=True)
 class NestedCell:
-    """A cell that is the value of `key` in an object, between two texts; where there is none, the default alone."""
+    """A cell that is the value of `key` in an object, between two texts.
+
+    An object without it has the value of `other`, as it is, else the default; an explicit null stays empty.
+    """
 
     key: str
+    other: str
     default: str
     before: str = ""
     after: str = ""
@@ -60,6 +64,7 @@ class Table:
     """A file of the archive: its columns, behind the first, which holds the record's id; and what makes its rows."""
 
     name: str
+    delimiter: str
     row_type: str
     id_name: str
     columns: tuple[Column, ...]

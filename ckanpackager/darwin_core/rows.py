@@ -1,7 +1,7 @@
 """Records as lines of the archive's files.
 
 Records come and lines go row by row, but all in between is done column by column: what a column holds is found out
-once for some thousand cells, and most need nothing done to them.  The lines are CSV: comma, double quotes where they
+once for some thousand cells, and most need nothing done to them.  The lines are CSV or TSV: double quotes where they
 are needed, \\n; null is nothing, truth is true or false, lists and objects are JSON; UTF-8.
 """
 
@@ -15,7 +15,7 @@ from ckanpackager.darwin_core.plan import FieldCell, JsonCell, NestedCell, Neste
 from ckanpackager.formats.json_values import compact_json, from_json
 
 _AT_ONCE = 1000  # records: few enough for the processor's cache
-_NEEDS_QUOTES = re.compile('[,"\n\r]').search
+_NEEDS_QUOTES = {delimiter: re.compile(f'[{delimiter}"\n\r]').search for delimiter in (",", "\t")}
 
 _Columns = Sequence[Sequence[Any]]  # the values of each field
 _Cells = Sequence[str]
@@ -25,7 +25,7 @@ _Made = tuple[Sequence[int], Sequence[_Cells]]  # of each row the record, by its
 
 def header(table: Table) -> bytes:
     """The first line of a file: the name of the id field and those of the terms."""
-    return _csv([[table.id_name], *([column.name] for column in table.columns)])
+    return _lines([[table.id_name], *([column.name] for column in table.columns)], table.delimiter)
 
 
 def encode_records(plan: Plan, records: Sequence[Sequence[Any]]) -> Iterator[tuple[str, bytes]]:
@@ -44,7 +44,7 @@ def encode_records(plan: Plan, records: Sequence[Sequence[Any]]) -> Iterator[tup
         for table in (plan.core, *plan.extensions):
             places, cells = _in_order([_made(source, columns, objects) for source in table.sources])
             if places:
-                yield table.name, _csv([[ids[place] for place in places], *cells])
+                yield table.name, _lines([[ids[place] for place in places], *cells], table.delimiter)
 
 
 def _taken_apart(values: Sequence[Any]) -> tuple[list[Sequence[Mapping[str, Any]]], list[Any]]:
@@ -97,11 +97,15 @@ def _in_order(made: Sequence[_Made]) -> _Made:
 def _item_cells(cell: NestedCell | None, objects: Sequence[Mapping[str, Any]]) -> _Cells:
     if cell is None:
         return [""] * len(objects)
-    values = [object.get(cell.key) for object in objects]
-    texts = _texts(values)
+    texts = _texts([object.get(cell.key) for object in objects])
     if cell.before or cell.after:
         texts = [f"{cell.before}{text}{cell.after}" if text else "" for text in texts]
-    return [cell.default if value is None else text for value, text in zip(values, texts, strict=True)]
+    if cell.default or cell.other != cell.key:
+        texts = [
+            text if cell.key in object else _texts([object[cell.other]])[0] if cell.other in object else cell.default
+            for text, object in zip(texts, objects, strict=True)
+        ]
+    return texts
 
 
 def _cells(cell: FieldCell | JsonCell | None, columns: _Columns) -> _Cells:
@@ -141,15 +145,16 @@ _WRITTEN: dict[type, Callable[[Any], str]] = {
 }
 
 
-def _csv(columns: Sequence[_Cells]) -> bytes:
+def _lines(columns: Sequence[_Cells], delimiter: str) -> bytes:
     """Columns of cells as lines."""
-    rows = zip(*map(_quoted, columns), strict=True)
-    return ("\n".join(map(",".join, rows)) + "\n").encode()
+    rows = zip(*(_quoted(cells, delimiter) for cells in columns), strict=True)
+    return ("\n".join(map(delimiter.join, rows)) + "\n").encode()
 
 
-def _quoted(cells: _Cells) -> _Cells:
+def _quoted(cells: _Cells, delimiter: str) -> _Cells:
     """The cells, in quotes where they need them; most columns have no such cell, which is quickly seen."""
     whole = "".join(cells)
-    if "," in whole or '"' in whole or "\n" in whole or "\r" in whole:
-        return ['"' + cell.replace('"', '""') + '"' if _NEEDS_QUOTES(cell) else cell for cell in cells]
+    if delimiter in whole or '"' in whole or "\n" in whole or "\r" in whole:
+        needs_quotes = _NEEDS_QUOTES[delimiter]
+        return ['"' + cell.replace('"', '""') + '"' if needs_quotes(cell) else cell for cell in cells]
     return cells

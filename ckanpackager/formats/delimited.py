@@ -4,6 +4,7 @@ CKAN's CSV is PostgreSQL's (COPY, https://www.postgresql.org/docs/current/sql-co
 is nothing, an empty text is "", and only what needs quotes has them.  Lines end in \\n.
 """
 
+import codecs
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -15,6 +16,8 @@ from ckanpackager.formats.registry import Entry, Format, Table
 def write(format: Format, entry: Entry, table: Table) -> list[str]:
     """Write the header, then the rows: copied where CKAN rendered them, else rendered here."""
     renderer = RowRenderer(format.delimiter or ",", [field.type for field in table.fields])
+    if table.bom:
+        entry.write(codecs.BOM_UTF8)
     entry.write(renderer.header(field.id for field in table.fields))
     for page in table.pages:
         if page.text:

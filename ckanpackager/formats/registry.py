@@ -4,9 +4,10 @@ A new format is a module of this folder with a function `write(format, entry, ta
 module is light, since the receiver imports it: the module of a format is imported when a table is written.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from msgspec import Struct
 
@@ -26,6 +27,14 @@ class Entry(Protocol):
     def write(self, content: bytes | bytearray, /) -> Any: ...
 
 
+class Zip(Protocol):
+    """A ZIP that is written from start to end."""
+
+    def open(self, name: str) -> AbstractContextManager[Entry]: ...
+
+    def finish(self) -> None: ...
+
+
 class Text(Protocol):
     """Lines as CKAN rendered them, ready to be copied."""
 
@@ -42,12 +51,14 @@ class Page(Struct, frozen=True):
 class Table(Struct, frozen=True, kw_only=True):
     """What a writer gets: the columns, and the rows page by page.
 
-    `temp_directory` is for temporary files; None: the system's.
+    `temp_directory` is for temporary files; None: the system's.  `new_zip` begins a ZIP, for formats that are one.
     """
 
     fields: Sequence[Field]
     pages: Iterator[Page]
+    new_zip: Callable[[BinaryIO], Zip]
     temp_directory: str | None = None
+    bom: bool = False  # whether text begins with a byte order mark
 
 
 class Format(Struct, frozen=True, kw_only=True):
@@ -91,6 +102,7 @@ _ALL = (
         raw_records=True,
         similar=(".jsonl",),
     ),
+    Format(name="parquet", module="parquet", media_type="application/vnd.apache.parquet", records_format="lists"),
 )
 FORMATS = {format.name: format for format in _ALL}
 

@@ -1,33 +1,27 @@
-"""Tables as XLSX workbooks, written row by row in constant memory, with every value kept as the datastore has it.
+"""Tables as XLSX workbooks, written in constant memory.
 
 The format is ECMA-376's SpreadsheetML (https://ecma-international.org/publications-and-standards/standards/ecma-376/);
-its numbers are Excel's, from "Excel specifications and limits" on support.microsoft.com.  No library is behind it:
-rustpy-xlsxwriter takes as much time, and has to know how many sheets there will be before it takes the first row;
-XlsxWriter takes five times as much (bench/workbook.py).
+its limits are Excel's, from "Excel specifications and limits" on support.microsoft.com.  No library does the work:
+rustpy-xlsxwriter takes more time, and has to know how many sheets there will be before it takes the first row;
+XlsxWriter takes eight times as much (bench/workbook.py).
 """
 
-import re
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import datetime, timedelta
-from itertools import chain
-from pathlib import Path
-from typing import IO, Any
-from zipfile import ZIP_DEFLATED, ZipFile
+from collections.abc import Iterable, Sequence
+from itertools import chain, islice, repeat
+from typing import Any
 
 from ckanpackager.errors import PermanentFailure
 from ckanpackager.formats import xlsx_parts as parts
-from ckanpackager.formats.json_values import spaced_json
-from ckanpackager.formats.registry import Entry, Format, Table
+from ckanpackager.formats.registry import Entry, Format, Table, Zip
+from ckanpackager.formats.xlsx_cells import CHARACTERS, TEMPORAL, Column
 
 ROWS_PER_SHEET = 1_048_575  # below the header
 COLUMNS = 16_384
-CHARACTERS = 32_767  # of a cell, in UTF-16
-DIGITS = 15  # of a number that Excel can show
 # Beyond 2 GiB a sheet needs ZIP64, which Excel takes for damage in a small file and reads in few of its forms.
 BYTES_PER_SHEET = 2_000_000_000
-
-_FASTEST = 1  # zlib's level: its usual one takes twice the time to save a sixth of the size
+ROWS_AT_ONCE = 200  # few enough for the processor's cache
+CELLS_AT_ONCE = 50_000  # of a wide table
 
 _COPIED = 256 * 1024  # bytes at a time
 
@@ -35,27 +29,26 @@ _Row = Sequence[Any]
 
 
 def write(format: Format, entry: Entry, table: Table) -> list[str]:
-    """Write a workbook.  It is a ZIP itself, whose parts do not come in order, so it is a temporary file first."""
+    """Write a workbook: first to a temporary file, since it is a ZIP, whose headers are completed at the end."""
     fields = [(field.id, field.type) for field in table.fields]
     rows = chain.from_iterable(page.records for page in table.pages)
-    with tempfile.TemporaryDirectory(prefix="ckanpackager-", dir=table.temp_directory) as directory:
-        path = Path(directory) / "workbook.xlsx"
-        notes = write_workbook(path, fields, rows)
-        with path.open("rb") as file:
-            while block := file.read(_COPIED):
-                entry.write(block)
+    with tempfile.TemporaryFile(prefix="ckanpackager-", dir=table.temp_directory) as file:
+        notes = write_workbook(table.new_zip(file), fields, rows)
+        file.seek(0)
+        while block := file.read(_COPIED):
+            entry.write(block)
     return notes
 
 
 def write_workbook(
-    path: Path,
+    zip: Zip,
     fields: Sequence[tuple[str, str]],
     rows: Iterable[_Row],
     *,
     rows_per_sheet: int = ROWS_PER_SHEET,
     bytes_per_sheet: int = BYTES_PER_SHEET,
 ) -> list[str]:
-    """Write a workbook to `path`; `fields` are names and PostgreSQL's types, and rows are taken as they come.
+    """Write a workbook, of which `zip` is the file; `fields` are names and PostgreSQL's types.
 
     A sheet that is full is followed by another with the same header.  Returns what the reader of the table should
     know, a line each.  Raises PermanentFailure where no sheet is wide enough.
@@ -63,177 +56,112 @@ def write_workbook(
     if len(fields) > COLUMNS:
         raise PermanentFailure(f"the table has {len(fields):,} columns, and XLSX can hold {COLUMNS:,}; ask for CSV")
     table = _Table(fields, rows_per_sheet, bytes_per_sheet)
-    coming = iter(rows)
-    row, sheets = next(coming, None), 0
-    with ZipFile(path, "w", ZIP_DEFLATED, compresslevel=_FASTEST) as zip:
-        _write_parts(zip, parts.root_parts())
-        while row is not None or not sheets:
-            sheets += 1
-            with zip.open(f"xl/worksheets/sheet{sheets}.xml", "w") as sheet:
-                row = table.fill(sheet, row, coming)
-        _write_parts(zip, parts.closing_parts(sheets))
+    coming = _Coming(rows)
+    sheets = 0
+    _write_parts(zip, parts.root_parts())
+    while coming or not sheets:
+        sheets += 1
+        with zip.open(f"xl/worksheets/sheet{sheets}.xml") as sheet:
+            table.fill(sheet, coming)
+    _write_parts(zip, parts.closing_parts(sheets))
+    zip.finish()
     return table.notes() + ([f"the rows go on over {sheets} sheets, as one was full"] if sheets > 1 else [])
 
 
+class _Coming:
+    """Rows that are taken some at a time, and can be given back."""
+
+    def __init__(self, rows: Iterable[_Row]) -> None:
+        self._rows = iter(rows)
+
+    def __bool__(self) -> bool:
+        """Whether there is another row."""
+        first = self.take(1)
+        self.give_back(first)
+        return bool(first)
+
+    def take(self, most: int) -> list[_Row]:
+        return list(islice(self._rows, most))
+
+    def give_back(self, rows: list[_Row]) -> None:
+        self._rows = chain(rows, self._rows) if rows else self._rows
+
+
 class _Table:
-    """Turns rows into the XML of sheets, and counts what had to be cut."""
+    """Turns rows into the XML of sheets."""
 
     def __init__(self, fields: Sequence[tuple[str, str]], rows: int, size: int) -> None:
         self._fields = fields
         self._rows = rows
         self._size = size
-        self._columns = [_letters(number) for number in range(1, len(fields) + 1)]
-        self._cells = [self._cell(type) for _, type in fields]
-        self._cut = 0
+        self._at_once = max(1, min(ROWS_AT_ONCE, CELLS_AT_ONCE // max(1, len(fields))))
+        self._columns = [Column(_letters(number), type) for number, (_, type) in enumerate(fields, 1)]
 
-    def fill(self, sheet: IO[bytes], row: _Row | None, coming: Iterator[_Row]) -> _Row | None:
-        """Write one sheet, and return the row that there was no room for, if there is one."""
+    def fill(self, sheet: Entry, coming: _Coming) -> None:
+        """Write one sheet: as many of the rows as it can hold."""
         sheet.write(self._head().encode())
-        room = self._size
-        for number in range(2, self._rows + 2):
-            if row is None or room <= 0:
-                break
-            room -= sheet.write(self._row(number, row).encode())
-            row = next(coming, None)
+        room, number, last, at_once = self._size, 2, self._rows + 1, self._at_once
+        while room > 0 and (rows := coming.take(min(at_once, last + 1 - number))):
+            cut = [column.cut for column in self._columns]
+            xml = self._rows_from(number, rows).encode()
+            if len(xml) > room and len(rows) > 1:  # near the end: row by row
+                coming.give_back(rows)
+                for column, count in zip(self._columns, cut, strict=True):
+                    column.cut = count
+                at_once = 1
+                continue
+            sheet.write(xml)
+            room -= len(xml)
+            number += len(rows)
         sheet.write(b"</sheetData></worksheet>")
-        return row
 
     def notes(self) -> list[str]:
-        if not self._cut:
+        if not (cut := sum(column.cut for column in self._columns)):
             return []
-        cells, were = ("1 cell", "was") if self._cut == 1 else (f"{self._cut:,} cells", "were")
+        cells, were = ("1 cell", "was") if cut == 1 else (f"{cut:,} cells", "were")
         return [f"{cells} longer than {CHARACTERS:,} characters {were} cut"]
 
     def _head(self) -> str:
         cells = [
-            f'<c r="{column}1" s="{parts.BOLD}"{self._text(name)}</c>'
+            f'<c r="{column.letters}1" s="{parts.BOLD}"{column.text(name)}</c>'
             for column, (name, _) in zip(self._columns, self._fields, strict=True)
         ]
         return f'{parts.SHEET_BEGIN}{_widths(self._fields)}<sheetData><row r="1">{"".join(cells)}</row>'
 
-    def _row(self, number: int, row: _Row) -> str:
-        """A row's XML: its cells but for those with nothing in them.
+    def _rows_from(self, number: int, rows: list[_Row]) -> str:
+        """The XML of rows, from a row's number on: their cells but for those with nothing in them."""
+        numbers = [str(at) for at in range(number, number + len(rows))]
+        heads: dict[str, list[str]] = {}  # by what stands between an address and a text
+        pieces: list[Iterable[str]] = [repeat('<row r="'), numbers]
+        between = '">'  # what has no piece yet, and is the same in each row
+        for column, values in zip(self._columns, zip(*rows, strict=True), strict=True):
+            address, plain = f'<c r="{column.letters}', column.plain(values)
+            if plain is None:
+                pieces += repeat(between), column.cells(numbers, values)
+                between = ""
+                continue
+            begin, texts, end = plain
+            if (head := heads.get(begin)) is None:
+                head = heads[begin] = [at + begin for at in numbers]
+            if all(texts):
+                pieces += repeat(between + address), head, texts
+                between = end
+            else:
+                cells = [
+                    f"{address}{start}{text}{end}" if text else "" for start, text in zip(head, texts, strict=True)
+                ]
+                pieces += repeat(between), cells
+                between = ""
+        pieces += repeat(between), self._empty_last_cells(numbers, rows), repeat("</row>")
+        return "".join(chain.from_iterable(zip(*pieces)))  # noqa: B905 - some pieces have no end
 
-        The last one is there all the same: to those who read as it comes, the row would be too short.
-        """
-        cells = [
-            f'<c r="{column}{number}"{cell(value)}</c>'
-            for column, cell, value in zip(self._columns, self._cells, row, strict=True)
-            if value is not None and value != ""
+    def _empty_last_cells(self, numbers: Sequence[str], rows: list[_Row]) -> list[str]:
+        """The last cell of a row is there even if empty, or the row is too short for a program that reads in order."""
+        last = f'<c r="{self._columns[-1].letters}' if self._columns else ""
+        return [
+            f'{last}{number}"/>' if last and (row[-1] is None or row[-1] == "") else ""
+            for number, row in zip(numbers, rows, strict=True)
         ]
-        if row and (row[-1] is None or row[-1] == ""):
-            cells.append(f'<c r="{self._columns[-1]}{number}"/>')
-        return f'<row r="{number}">{"".join(cells)}</row>'
-
-    def _cell(self, type: str) -> Callable[[Any], str]:
-        """What makes a value of a type a cell: its XML from behind the address to before the end tag."""
-        if type in _NUMERIC:
-            return self._number
-        if type in _FLOATING:
-            return self._float
-        if type in _TEMPORAL:
-            return self._moment
-        return self._json if type in _JSON else self._text
-
-    def _text(self, value: Any) -> str:
-        if not isinstance(value, str):
-            if value is True or value is False:
-                return f' t="b"><v>{value:d}</v>'
-            value = spaced_json(value) if isinstance(value, list | dict) else str(value)
-        if len(value) > CHARACTERS // 2:
-            value = self._cut_down(value)
-        keep = ' xml:space="preserve"' if value != value.strip() else ""
-        if _SPECIAL(value) or "_x" in value:  # two quick questions, since few texts need the slow answer
-            value = _ESCAPED(_escape, value)
-        return f' t="inlineStr"><is><t{keep}>{value}</t></is>'
-
-    def _cut_down(self, text: str) -> str:
-        units = text.encode("utf-16-le", "surrogatepass")
-        if len(units) <= 2 * CHARACTERS:
-            return text
-        self._cut += 1
-        return units[: 2 * CHARACTERS].decode("utf-16-le", "ignore")  # without the half of a character at the end
-
-    def _json(self, value: Any) -> str:
-        return self._text(value if isinstance(value, str) else spaced_json(value))
-
-    def _number(self, value: Any) -> str:
-        """Digits are worth more than arithmetic: a number that Excel would round stays text."""
-        text = str(value)
-        exact = (len(text) <= DIGITS and _DECIMAL(text)) or (_fits(text) and _digits(text) <= DIGITS)
-        return f"><v>{text}</v>" if exact else self._text(value)
-
-    def _float(self, value: Any) -> str:
-        """A double has up to 17 digits; Excel shows 15, and keeps the double as it is."""
-        text = str(value)
-        return f"><v>{text}</v>" if _fits(text) else self._text(value)
-
-    def _moment(self, value: Any) -> str:
-        """A day and time as Excel counts them, and as text where it does not: before 1900-03-01, say."""
-        text = str(value)
-        try:
-            moment = datetime.fromisoformat(text) if _MOMENT(text) else _NEVER
-        except ValueError:  # the 31st of February
-            moment = _NEVER
-        days = (moment - _DAY_0) / _DAY
-        if not _FIRST_DAY <= days < _DAY_10000:
-            return self._text(text)
-        style = (
-            parts.DATE
-            if len(text) == len("2000-01-01")
-            else parts.TIME_IN_MILLISECONDS
-            if moment.microsecond
-            else parts.TIME
-        )
-        return f' s="{style}"><v>{days}</v>'
-
-
-_NUMERIC = frozenset(
-    ["int", "int2", "int4", "int8", "smallint", "integer", "bigint", "serial", "bigserial", "numeric", "decimal"]
-)
-_FLOATING = frozenset(["float", "float4", "float8", "real", "double precision"])
-_TEMPORAL = frozenset(["date", "timestamp"])
-_JSON = frozenset(["json", "jsonb"])
-
-_DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?").fullmatch
-_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?").fullmatch
-_LARGEST, _SMALLEST = 9.99999999999999e307, 2.2251e-308
-
-
-def _fits(text: str) -> bool:
-    """Whether a text is a number that Excel's are large and small enough for."""
-    if not _NUMBER(text):
-        return False
-    size = abs(float(text))
-    return _SMALLEST <= size <= _LARGEST or not _digits(text)
-
-
-def _digits(number: str) -> int:
-    """How many digits tell a number from others; zeros at its ends do not."""
-    mantissa = re.split("[eE]", number)[0]
-    return len(mantissa.replace(".", "").strip("-0"))
-
-
-_MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}[0-9:.]*)?").fullmatch
-_DAY_0, _DAY = datetime(1899, 12, 30), timedelta(days=1)
-_FIRST_DAY = 61  # 1900-03-01: Excel's 1900 has a 29th of February, so earlier days are off by one or missing
-_DAY_10000 = 2_958_466  # the first of the year 10000, which the last microseconds of 9999 are rounded to
-_NEVER = datetime.min
-
-# XML 1.0 has no way to write most control characters; a spreadsheet's text has _x000B_ for them (ECMA-376 part 1,
-# 22.9.2.19, ST_Xstring), and _x005F_ for an underscore that would begin such a form but does not.  An underscore before
-# fewer digits than four means itself, yet not to LibreOffice.
-_NO_XML = "\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff"
-_SPECIAL = re.compile(f"[&<>{_NO_XML}]").search
-_ESCAPED = re.compile(f"[&<>{_NO_XML}]|_(?=x[0-9A-Fa-f]+_)").sub
-_REFERENCES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "\r": "&#13;"}  # a bare \r would be read as \n
-
-
-def _escape(match: re.Match[str]) -> str:
-    char = match[0]
-    if "\ud800" <= char <= "\udfff":
-        return "\ufffd"  # half a character, which is no text
-    return _REFERENCES.get(char) or f"_x{ord(char):04X}_"
 
 
 def _letters(column: int) -> str:
@@ -247,12 +175,12 @@ def _letters(column: int) -> str:
 
 def _widths(fields: Sequence[tuple[str, str]]) -> str:
     """Columns wide enough for their names, and for moments, which Excel shows as ##### where they do not fit."""
-    widths = [min(max(len(name) + 2, 24 if type in _TEMPORAL else 10), 40) for name, type in fields]
+    widths = [min(max(len(name) + 2, 24 if type in TEMPORAL else 10), 40) for name, type in fields]
     columns = [f'<col min="{at}" max="{at}" width="{width}" customWidth="1"/>' for at, width in enumerate(widths, 1)]
     return f"<cols>{''.join(columns)}</cols>" if columns else ""
 
 
-def _write_parts(zip: ZipFile, files: dict[str, str]) -> None:
+def _write_parts(zip: Zip, files: dict[str, str]) -> None:
     for name, content in files.items():
-        with zip.open(name, "w") as part:  # unlike writestr, it writes no time of day
+        with zip.open(name) as part:
             part.write(content.encode())

@@ -1,45 +1,67 @@
 """Sending a mail: to a mail server (SMTP), or into a maildir."""
 
 import os
+import re
 import smtplib
 import ssl
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from email.message import EmailMessage
 from pathlib import Path
 from urllib.parse import quote
 
 from ckanpackager import durable_files
 from ckanpackager.config.settings import Mail
-from ckanpackager.errors import MESSAGE_LENGTH, CkanpackagerError, PermanentFailure, TemporaryFailure, one_line
+from ckanpackager.config.templates import IN_SENDER
+from ckanpackager.errors import (
+    MESSAGE_LENGTH,
+    CkanpackagerError,
+    PermanentFailure,
+    TemporaryFailure,
+    Unanswered,
+    one_line,
+)
+from ckanpackager.mail import smtp_session
 from ckanpackager.mail.address import sender_address
 from ckanpackager.mail.compose import ASCII, is_international
+from ckanpackager.mail.smtp_session import Interruption, Uninterrupted
 
 
-def send(message: EmailMessage, settings: Mail, accepted: Callable[[], object] = lambda: None) -> None:
+def send(
+    message: EmailMessage,
+    settings: Mail,
+    accepted: Callable[[], object] = lambda: None,
+    stop: Interruption | None = None,
+) -> None:
     """Send the mail, or put it into the maildir; `accepted` is called at the moment when it is accepted.
 
-    Raises PermanentFailure if the server refuses this mail or its recipient for good (RFC 5321: 5yz), and
-    TemporaryFailure for everything that time or an administrator can mend.
+    Raises PermanentFailure if the server refuses this mail or its recipient for good (RFC 5321: 5yz), Unanswered if it
+    may have accepted the mail, and TemporaryFailure for everything that time or an administrator can mend; and what
+    `stop` raises before the mail is sent.
     """
     if settings.mail_transport == "maildir":
         _deliver(message, Path(settings.mail_directory))
         accepted()
         return
+    stop = stop or Uninterrupted()
     sender, recipient = (message[name].addresses[0].addr_spec for name in ("From", "To"))
-    with _session(settings) as smtp:
-        if is_international(message) and not smtp.has_extn("smtputf8"):
+    international = is_international(message)
+    with _session(settings, stop, recipient) as smtp:
+        if international and not smtp.has_extn("smtputf8"):
             raise PermanentFailure(
-                f"{_server(settings)} takes no address with non-ASCII characters before the @ (SMTPUTF8): {recipient}"
+                f"{_server(settings)} takes no address with non-ASCII characters before the @ (SMTPUTF8)"
             )
-        smtp.send_message(message, sender, [recipient])
+        mail = message.as_bytes(policy=ASCII.clone(utf8=international))
+        options = ["SMTPUTF8", "BODY=8BITMIME"] if international else []
+        size = [f"size={len(mail)}"] if smtp.has_extn("size") else []
+        smtp.deliver(sender, recipient, options + size, mail, stop)
         accepted()
 
 
 def check(settings: Mail) -> str:
     """Try everything but sending; the result in a sentence.  Raises as `send` does."""
-    sender_address(settings.email_from)
+    sender_address(settings.email_from, dict.fromkeys(IN_SENDER, "example.org"))
     if settings.mail_transport == "maildir":
         directory = Path(settings.mail_directory).absolute()
         for folder in (directory, directory / "tmp", directory / "new"):
@@ -47,7 +69,7 @@ def check(settings: Mail) -> str:
             if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
                 raise TemporaryFailure(f"mail_directory: {nearest} is no directory that this user may write to")
         return f"Mail is written into the maildir {directory}."
-    with _session(settings) as smtp:
+    with _session(settings, Uninterrupted()) as smtp:
         code, words = smtp.noop()
         if code != 250:
             raise smtplib.SMTPResponseException(code, words)
@@ -57,54 +79,42 @@ def check(settings: Mail) -> str:
 
 
 @contextmanager
-def _session(settings: Mail) -> Iterator[smtplib.SMTP]:
-    """A session with the mail server, encrypted and logged in as the settings say, whose errors are explained."""
+def _session(settings: Mail, stop: Interruption, recipient: str = "") -> Iterator[smtp_session.Session]:
+    """A session with the mail server, whose errors are explained."""
     smtp = None
     try:
-        smtp = _connect(settings)
-        if settings.smtp_security == "starttls":
-            smtp.starttls(context=ssl.create_default_context())
-        if settings.smtp_login:
-            _log_in(smtp, settings.smtp_login, settings.smtp_password or "")
-        smtp.ehlo_or_helo_if_needed()
+        with stop.interruptible():
+            smtp = smtp_session.connect(settings)
         yield smtp
     except (OSError, ValueError) as error:  # SMTPException is an OSError, an impossible host name a ValueError
-        raise _failure(settings, error) from error
+        raise _failure(settings, error, recipient) from error
     finally:
         if smtp is not None:
-            with suppress(OSError):  # the mail is accepted or refused already
-                smtp.quit()
-            smtp.close()
-
-
-def _connect(settings: Mail) -> smtplib.SMTP:
-    server = (settings.smtp_host, settings.smtp_port)
-    if settings.smtp_security == "tls":
-        return smtplib.SMTP_SSL(*server, timeout=settings.smtp_timeout, context=ssl.create_default_context())
-    return smtplib.SMTP(*server, timeout=settings.smtp_timeout)
-
-
-def _log_in(smtp: smtplib.SMTP, login: str, password: str) -> None:
-    if not (login + password).isascii():  # the error that smtplib would raise quotes from it
-        raise TemporaryFailure("smtp_login and smtp_password must be ASCII: no more can be sent to a mail server")
-    smtp.login(login, password)
+            smtp.leave()
 
 
 def _server(settings: Mail) -> str:
     return f"mail server {settings.smtp_host}:{settings.smtp_port}"
 
 
-def _failure(settings: Mail, error: OSError | ValueError) -> CkanpackagerError:
-    """What went wrong in an SMTP session, in the server's own words and with what can be done about it."""
+def _failure(settings: Mail, error: OSError | ValueError, recipient: str) -> CkanpackagerError:
+    """What went wrong in an SMTP session, in the server's own words and with what can be done about it.
+
+    The recipient's address is left out: the message goes into logs, statistics and onto the job's page.
+    """
+    if isinstance(error, smtp_session.AnswerMissing):
+        words = one_line(error, MESSAGE_LENGTH)
+        return Unanswered(f"{_server(settings)} did not say whether it accepted the mail: {words}")
     code, said, about = 0, getattr(error, "strerror", None) or str(error), ""
     match error:
         case smtplib.SMTPRecipientsRefused():
-            recipient, (code, said) = next(iter(error.recipients.items()))
-            about = f"refused {recipient}: {code} "
+            code, said = next(iter(error.recipients.values()))
+            about = f"refused the recipient: {code} "
         case smtplib.SMTPResponseException():
             code, said = error.smtp_code, error.smtp_error
             about = f"answered {code} "
     words = said.decode(errors="replace") if isinstance(said, bytes) else said
+    words = re.sub(re.escape(recipient), "the recipient", words, flags=re.IGNORECASE) if recipient else words
     text = f"{_server(settings)}: {about}{one_line(words, MESSAGE_LENGTH)}"
     if 400 <= code < 500:  # later it may accept the mail: the administrator has nothing to change
         return TemporaryFailure(text)

@@ -1,4 +1,4 @@
-"""datapackage.json: what an archive holds, as Frictionless Data describes it.  Pure.
+"""datapackage.json: what an archive holds, for machines, as Frictionless Data describes it.  Pure.
 
 Data Package and Table Schema, version 1 (https://specs.frictionlessdata.io): what tools in use today read.
 """
@@ -10,9 +10,11 @@ from typing import Any
 import msgspec
 
 from ckanpackager import names
-from ckanpackager.formats.registry import Format
+from ckanpackager.metadata.contents import Contents, OtherFile, TableFile
+from ckanpackager.metadata.dataset import Dataset, Licence
+from ckanpackager.metadata.query import query_in_words
 
-FILE = "datapackage.json"
+STEM, SUFFIX = "datapackage", ".json"
 _LICENCE = re.compile(r"[A-Za-z0-9._-]+")
 _URL = re.compile(r"https?://[^\s]+", re.IGNORECASE)
 _TYPES: tuple[
@@ -28,64 +30,69 @@ _TYPES: tuple[
 )
 
 
-def package(
-    *,
-    name: str,
-    title: str,
-    resources: Iterable[Mapping[str, Any]],
-    sources: Iterable[str],
-    dataset: Mapping[str, Any] | None = None,
-    missing: Iterable[Mapping[str, str]] = (),
-) -> bytes:
-    """The file: `resources` by `table` and `file`, `sources` the URLs that the data came from.
-
-    `dataset` is CKAN's `package_show`, for description, licence and version; `missing` names what could not be had.
-    """
-    dataset = dataset or {}
-    described: dict[str, Any] = {"profile": "data-package", "name": names.slug(name), "title": title}
-    for key, theirs in (("description", "notes"), ("version", "version"), ("homepage", "url")):
-        if dataset.get(theirs) and (key != "homepage" or _is_url(dataset[theirs])):
-            described[key] = str(dataset[theirs])
-    if licence := _licence(dataset):
-        described["licenses"] = [licence]
-    described["sources"] = [{"title": title, "path": source} for source in sources if _is_url(source)]
-    described["resources"] = _uniquely_named(resources)
-    if missing := list(missing):
-        described["missing"] = missing
+def datapackage(contents: Contents) -> bytes:
+    """The content of datapackage.json."""
+    described: dict[str, Any] = {"profile": "data-package", "name": names.slug(contents.name)}
+    described["title"] = contents.title
+    if contents.dataset:
+        described |= _described(contents.dataset)
+    if contents.citation:
+        described["citation"] = contents.citation
+    described["created"] = f"{contents.fetched:%Y-%m-%dT%H:%M:%SZ}"
+    described["sources"] = [
+        {"title": contents.title, "path": path} for path in contents.sources if _URL.fullmatch(path)
+    ]
+    described["resources"] = _uniquely_named(_resource(file, contents) for file in contents.files)
+    if contents.missing:
+        described["missing"] = [
+            {"name": each.id, "title": each.title, "error": each.error} for each in contents.missing
+        ]
     return msgspec.json.format(msgspec.json.encode(described), indent=2) + b"\n"
 
 
-def table(
-    *, name: str, title: str, path: str, format: Format, rows: int | None, fields: Iterable[Mapping[str, Any]]
-) -> dict[str, Any]:
-    """A table in the archive; `fields` have CKAN's `id` and `type`, and `info`, the data dictionary, if any."""
-    described: dict[str, Any] = {"name": name, "title": title, "path": path, "format": format.name}
-    described |= {"profile": "tabular-data-resource", "mediatype": format.media_type, "encoding": "utf-8"}
-    if format.dialect:
-        described["dialect"] = format.dialect
-    described["schema"] = {"fields": [_field(field) for field in fields], "missingValues": [""]}
-    return described if rows is None else {**described, "rows": rows}
+def _described(dataset: Dataset) -> dict[str, Any]:
+    """What the package says of its dataset, as far as it is known."""
+    contributors: list[dict[str, str]] = [
+        {"title": person.name, "role": person.role, **({"email": person.email} if person.email else {})}
+        for person in dataset.people
+    ]
+    if dataset.publisher:
+        contributors.append({"title": dataset.publisher, "role": "publisher"})
+    licence = _licence(dataset.licence)
+    known = {
+        "description": dataset.description,
+        "version": dataset.version,
+        "homepage": dataset.homepage or dataset.page,
+        "licenses": [licence] if licence else [],
+        "contributors": contributors,
+        "keywords": list(dataset.keywords),
+    }
+    return {key: value for key, value in known.items() if value}
 
 
-def file(*, name: str, title: str, path: str, size: int) -> dict[str, Any]:
-    """A file in the archive, as it is; `size` in bytes."""
-    return {"name": name, "title": title, "path": path, "profile": "data-resource", "bytes": size}
-
-
-def _licence(dataset: Mapping[str, Any]) -> dict[str, str]:
+def _licence(licence: Licence) -> dict[str, str]:
     """The licence, if CKAN names one in a way that the specification allows."""
-    name, path, title = (str(dataset.get(f"license_{part}") or "") for part in ("id", "url", "title"))
-    licence = {"name": name} if _LICENCE.fullmatch(name) and name != "notspecified" else {}
-    licence |= {"path": path} if _is_url(path) else {}
-    return licence | {"title": title} if licence and title else licence
+    known = {"name": licence.id} if _LICENCE.fullmatch(licence.id) and licence.id != "notspecified" else {}
+    known |= {"path": licence.url} if licence.url else {}
+    return known | {"title": licence.title} if known and licence.title else known
 
 
-def _is_url(value: object) -> bool:
-    return isinstance(value, str) and _URL.fullmatch(value) is not None
+def _resource(file: TableFile | OtherFile, contents: Contents) -> dict[str, Any]:
+    described: dict[str, Any] = {"name": names.slug(file.path), "title": file.title, "path": file.path}
+    if isinstance(file, OtherFile):
+        return described | {"profile": "data-resource", "bytes": file.size}
+    described |= {"profile": "tabular-data-resource", "format": file.format.name, "mediatype": file.format.media_type}
+    described |= {"encoding": "utf-8"}
+    if file.format.dialect:
+        described["dialect"] = file.format.dialect
+    described |= {"bytes": file.size, "rows": file.rows}
+    if contents.query and (words := query_in_words(contents.query)):
+        described["query"] = {**contents.query, "description": "; ".join(f"{label}: {text}" for label, text in words)}
+    return described | {"schema": {"fields": [_field(field) for field in file.fields], "missingValues": [""]}}
 
 
 def _uniquely_named(resources: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The resources, whose names the specification wants to differ; those of files do, their slugs may not."""
+    """The resources, whose names have to differ; those of files do, their slugs may not."""
     taken: set[str] = set()
     named = []
     for resource in resources:

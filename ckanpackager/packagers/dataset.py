@@ -1,21 +1,24 @@
 """package_dataset: every resource of a dataset, and its description, in one archive."""
 
 import re
-import unicodedata
 from collections.abc import Iterable
 from itertools import chain
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from ckanpackager import names
 from ckanpackager.archives.writer import Archive
 from ckanpackager.ckan import actions
 from ckanpackager.errors import CkanpackagerError, PermanentFailure, TemporaryFailure
 from ckanpackager.formats.registry import FORMATS, without_suffix
+from ckanpackager.hosts import without_secrets
 from ckanpackager.jobs.request import PackageDataset
-from ckanpackager.metadata import datapackage
+from ckanpackager.metadata import datapackage, readme
+from ckanpackager.metadata.contents import Contents, Missing, OtherFile, TableFile
+from ckanpackager.metadata.dataset import dataset_from, site_of
+from ckanpackager.packagers import description
 from ckanpackager.packagers.context import PackagingContext, Result
-from ckanpackager.packagers.table import data_dictionary, search, write_table
+from ckanpackager.packagers.table import described_table, search, write_table
 from ckanpackager.packagers.url import name_of_download
 
 DOWNLOADS = 3  # of a file that breaks off
@@ -28,41 +31,42 @@ def package(request: PackageDataset, archive: Archive, context: PackagingContext
 
     Raises a failure of those met if nothing at all could be had.
     """
-    dataset = actions.show(context.client, request.api_url, "package_show", request.dataset_id)
+    shown = actions.show(context.client, request.api_url, "package_show", request.dataset_id)
     packing = _Packing(request, archive, context)
-    for resource in dataset.get("resources") or ():
+    for resource in shown.get("resources") or ():
         packing.add(resource)
-    if not packing.described:
+    if not packing.files:
         raise packing.worst(f"dataset {request.dataset_id}: it has no resources")
-    name = str(dataset.get("name") or request.dataset_id)
-    page = f"{request.api_url.partition('/api/')[0]}/dataset/{quote(name)}"
-    with archive.open(datapackage.FILE) as entry:
-        entry.write(
-            datapackage.package(
-                name=name,
-                title=str(dataset.get("title") or name),
-                dataset=dataset,
-                sources=[page, str(dataset.get("url") or "")],
-                resources=packing.described,
-                missing=packing.missing,
-            )
+    if description.is_wanted(context):
+        dataset = dataset_from(shown, site_of(without_secrets(request.api_url)), request.dataset_id)
+        contents = Contents(
+            name=dataset.name,
+            dataset=dataset,
+            fetched=description.now(context),
+            files=packing.files,
+            missing=packing.missing,
+            notes=packing.table_notes,
+            sources=[page for page in (dataset.page, dataset.homepage) if page],
         )
-    return Result(packing.rows, tuple(packing.notes), complete=not packing.missing)
+        description.write(archive, contents, context)
+    title = str(shown.get("title") or shown.get("name") or "")
+    return Result(packing.rows, tuple(packing.notes), complete=not packing.missing, title=title)
 
 
 class _Packing:
     """The resources on their way into the archive."""
 
     def __init__(self, request: PackageDataset, archive: Archive, context: PackagingContext) -> None:
-        self.described: list[dict[str, Any]] = []
-        self.missing: list[dict[str, str]] = []
+        self.files: list[TableFile | OtherFile] = []
+        self.missing: list[Missing] = []
         self.notes: list[str] = []
+        self.table_notes: list[str] = []
         self.rows: int | None = None
         self._failures: list[CkanpackagerError] = []
         self._request = request
         self._archive = archive
         self._context = context
-        self._taken = {datapackage.FILE}
+        self._taken = {description.folded(part.STEM + part.SUFFIX) for part in (readme, datapackage)}
 
     def add(self, resource: dict[str, Any]) -> None:
         title = str(resource.get("name") or resource.get("id") or "resource")
@@ -73,7 +77,7 @@ class _Packing:
                 self._add_file(resource, title)
         except (PermanentFailure, TemporaryFailure) as error:  # asked for several times already
             self._failures.append(error)
-            self.missing.append({"name": str(resource.get("id", "")), "title": title, "error": str(error)})
+            self.missing.append(Missing(str(resource.get("id", "")), title, str(error)))
             self.notes.append(f"{title} is missing: {error}")
 
     def worst(self, otherwise: str) -> CkanpackagerError:
@@ -93,19 +97,12 @@ class _Packing:
         )
         stem = names.file_name(_SLASHES.sub("-", without_suffix(title)))
         path = self._unused(stem, format.suffix)
-        written = write_table(self._archive, path.removesuffix(format.suffix), format, rows, self._context)
+        stem = path.removesuffix(format.suffix)
+        written = write_table(self._archive, stem, format, rows, self._context, bom=request.bom)
         self.rows = (self.rows or 0) + written.rows
+        self.table_notes += [f"{written.path}: {note}" for note in written.notes]
         self.notes += [f"{written.path}: {note}" for note in written.notes]
-        self.described.append(
-            datapackage.table(
-                name=names.slug(written.path),
-                title=title,
-                path=written.path,
-                format=format,
-                rows=written.rows,
-                fields=data_dictionary(request.api_url, id, written.fields, self._context),
-            )
-        )
+        self.files.append(described_table(written, title, request.api_url, id, self._archive, self._context))
 
     def _add_file(self, resource: dict[str, Any], title: str) -> None:
         url = str(resource.get("url") or "")
@@ -115,35 +112,33 @@ class _Packing:
             raise PermanentFailure("its URL is malformed") from None
         if not url:
             raise PermanentFailure("it has no URL")
-        path, size = self._download(url)
-        self.described.append(datapackage.file(name=names.slug(path), title=title, path=path, size=size))
+        path = self._download(url)
+        self.files.append(OtherFile(path=path, title=title, size=self._archive.sizes[path]))
 
-    def _download(self, url: str) -> tuple[str, int]:
-        """Put the file into the archive; its name and size.  One that breaks off is begun again."""
+    def _download(self, url: str) -> str:
+        """Put the file into the archive; its name.  A download that breaks off is begun again."""
         path, tried = "", 0
         while True:
             with self._context.client.download(url) as (headers, chunks):
                 path, tried = path or self._unused(*_halves(name_of_download(headers, url))), tried + 1
                 try:
-                    return path, self._copy(path, chunks)
+                    self._copy(path, chunks)
+                    return path
                 except TemporaryFailure:
                     if tried == DOWNLOADS:
                         raise
 
-    def _copy(self, path: str, chunks: Iterable[bytes]) -> int:
-        size = 0
+    def _copy(self, path: str, chunks: Iterable[bytes]) -> None:
         with self._archive.open(path) as entry:
             for chunk in chunks:
                 entry.write(chunk)
-                size += len(chunk)
                 self._context.tell(self.rows or 0, None)
-        return size
 
     def _unused(self, stem: str, suffix: str) -> str:
         """A name that no other file of the archive has, even where case and accents do not count."""
         stem = stem.lstrip(_NO_BEGINNING) or "resource"
-        name = names.unused(stem, suffix, taken=lambda name: _folded(name) in self._taken, separator="-")
-        self._taken.add(_folded(name))
+        name = names.unused(stem, suffix, taken=lambda name: description.folded(name) in self._taken, separator="-")
+        self._taken.add(description.folded(name))
         return name
 
 
@@ -151,7 +146,3 @@ def _halves(name: str) -> tuple[str, str]:
     """Stem and suffix of a file's name."""
     stem, dot, suffix = name.rpartition(".")
     return (stem, dot + suffix) if stem else (name, "")
-
-
-def _folded(name: str) -> str:
-    return unicodedata.normalize("NFKC", name).casefold()

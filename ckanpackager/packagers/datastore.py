@@ -2,19 +2,22 @@
 
 from urllib.parse import quote
 
+from msgspec.structs import replace
+
 from ckanpackager.archives.writer import Archive
 from ckanpackager.formats.registry import FORMATS
-from ckanpackager.jobs.request import PackageDatastore, PackageDwcArchive
-from ckanpackager.metadata import datapackage
+from ckanpackager.hosts import without_secrets
+from ckanpackager.jobs.request import DatastoreRequest, PackageDatastore
+from ckanpackager.metadata.contents import Contents
+from ckanpackager.packagers import description
 from ckanpackager.packagers.context import PackagingContext, Result
-from ckanpackager.packagers.table import WrittenTable, data_dictionary, search, write_table
+from ckanpackager.packagers.table import described_table, search, write_table
 
-_QUERY = ("resource_id", "filters", "q", "plain", "language", "distinct", "fields", "sort")
+_SEARCH = ("filters", "q", "plain", "language", "distinct", "fields", "sort")
 
 
 def package(request: PackageDatastore, archive: Archive, context: PackagingContext) -> Result:
-    """Write resource.csv, or the file of another format, and its description where that is configured."""
-    limit = request.limit or None  # 0 has always meant all
+    """Write resource.csv, or the file of another format, then what describes it."""
     format = FORMATS[request.format]
     rows = search(
         request.api_url,
@@ -24,29 +27,37 @@ def package(request: PackageDatastore, archive: Archive, context: PackagingConte
         records_format=format.records_format,
         raw_records=format.raw_records,
         offset=request.offset,
-        limit=limit,
+        limit=request.limit or None,  # 0 has always meant all
     )
-    written = write_table(archive, "resource", format, rows, context)
-    if context.archives.include_datapackage:
-        with archive.open(datapackage.FILE) as entry:
-            entry.write(_described(request, written, context))
-    return Result(written.rows, written.notes)
+    written = write_table(archive, "resource", format, rows, context, bom=request.bom)
+    about = description.About()
+    if description.is_wanted(context):
+        about = description.about_resource(context, request.api_url, request.resource_id)
+        title = about.title or request.resource_id
+        table = described_table(written, title, request.api_url, request.resource_id, archive, context)
+        contents = replace(contents_of(request, about, context), files=[table], notes=written.notes)
+        description.write(archive, contents, context)
+    return Result(written.rows, written.notes, title=about.title)
 
 
-def query_of(request: PackageDatastore | PackageDwcArchive) -> dict[str, object]:
+def query_of(request: DatastoreRequest) -> dict[str, object]:
     """What the request asks CKAN for, as parameters of `datastore_search`."""
-    return {name: value for name in _QUERY if (value := getattr(request, name)) is not None}
+    query = {name: value for name in _SEARCH if (value := getattr(request, name)) is not None}
+    return {"resource_id": request.resource_id, **query}
 
 
-def _described(request: PackageDatastore, written: WrittenTable, context: PackagingContext) -> bytes:
-    id = request.resource_id
-    table = datapackage.table(
-        name="resource",
-        title=id,
-        path=written.path,
-        format=FORMATS[request.format],
-        rows=written.rows,
-        fields=data_dictionary(request.api_url, id, written.fields, context),
+def contents_of(request: DatastoreRequest, about: description.About, context: PackagingContext) -> Contents:
+    """Where the rows in an archive came from; its files are added when they are complete."""
+    query = {name: value for name, value in query_of(request).items() if name != "resource_id"}
+    query |= {name: value for name in ("offset", "limit") if (value := getattr(request, name))}
+    pages = [each.page for each in (about.resource, about.dataset) if each and each.page]
+    return Contents(
+        name=request.resource_id,
+        dataset=about.dataset,
+        resource=about.resource,
+        problem=about.problem,
+        fetched=description.now(context),
+        sources=[*pages, f"{without_secrets(request.api_url)}?resource_id={quote(request.resource_id)}"],
+        query=query,
+        doi=request.doi or "",
     )
-    source = f"{request.api_url}?resource_id={quote(id)}"
-    return datapackage.package(name=id, title=id, resources=[table], sources=[source])

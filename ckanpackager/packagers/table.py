@@ -3,14 +3,17 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 from ckanpackager.archives.writer import Archive
+from ckanpackager.archives.zip64 import ZipArchive
 from ckanpackager.ckan import actions, datastore
 from ckanpackager.ckan.datastore import Search
 from ckanpackager.ckan.responses import Field
 from ckanpackager.errors import CkanpackagerError
 from ckanpackager.formats.registry import Format, Page, Table
+from ckanpackager.metadata.contents import TableFile
+from ckanpackager.metadata.dataset import mappings
 from ckanpackager.packagers.context import PackagingContext
 
 
@@ -19,6 +22,7 @@ class WrittenTable:
     """A table in the archive."""
 
     path: str
+    format: Format
     fields: list[Field]
     rows: int
     notes: tuple[str, ...] = ()
@@ -47,6 +51,7 @@ def search(
         limit=limit,
         page_size=context.ckan.page_size,
         page_requests=context.ckan.page_requests,
+        share=context.ckan.ckan_share,
     )
 
 
@@ -58,27 +63,63 @@ def data_dictionary(
     if not info:
         with suppress(CkanpackagerError):  # the table is complete without it
             answer = actions.show(context.client, api_url, "datastore_info", resource_id)
-            info = {str(field.get("id")): field.get("info") for field in answer.get("fields") or ()}
+            told = {str(field.get("id")): field.get("info") for field in mappings(answer, "fields")}
+            info = {name: known for name, known in told.items() if isinstance(known, dict)}
     return [{"id": field.id, "type": field.type, "info": info.get(field.id)} for field in fields]
 
 
-def write_table(archive: Archive, stem: str, format: Format, rows: Search, context: PackagingContext) -> WrittenTable:
-    """Write the rows to a file in the archive, whose name is `stem` and the format's suffix."""
+def write_table(
+    archive: Archive, stem: str, format: Format, rows: Search, context: PackagingContext, *, bom: bool | None
+) -> WrittenTable:
+    """Write the rows to a file in the archive, whose name is `stem` and the format's suffix.
+
+    `bom` is the request's wish for a byte order mark; None: as configured.
+    """
     path, count = f"{stem}{format.suffix}", 0
     names = [field.id for field in rows.fields]
 
     def pages() -> Iterator[Page]:
         nonlocal count
         for page in rows.pages:
-            records = page.records or ()
-            yield Page(page.text, records if format.raw_records else list(as_lists(records, names)))
+            if page.records is None:
+                yield Page(page.text)
+            elif format.raw_records:
+                yield Page(records=page.records)
+            else:
+                for batch in page.records.batches():
+                    yield Page(records=list(as_lists(batch, names)))
             count += page.rows
             context.tell(count, rows.total)
 
     with archive.open(path) as entry:
-        table = Table(fields=rows.fields, pages=pages(), temp_directory=context.archives.temp_directory)
+        table = Table(
+            fields=rows.fields,
+            pages=pages(),
+            new_zip=_new_zip,
+            temp_directory=context.archives.temp_directory,
+            bom=context.archives.bom if bom is None else bom,
+        )
         notes = format.write(entry, table)
-    return WrittenTable(path, rows.fields, count, tuple(notes))
+    return WrittenTable(path, format, rows.fields, count, (*rows.notes, *notes))
+
+
+def described_table(
+    table: WrittenTable, title: str, api_url: str, resource_id: str, archive: Archive, context: PackagingContext
+) -> TableFile:
+    """What is known of a table in the archive; the data dictionary is asked for if the archive describes itself."""
+    return TableFile(
+        path=table.path,
+        title=title,
+        format=table.format,
+        rows=table.rows,
+        size=archive.sizes[table.path],
+        fields=data_dictionary(api_url, resource_id, table.fields, context),
+    )
+
+
+def _new_zip(file: BinaryIO) -> ZipArchive:
+    """A ZIP within an archive: compressed fast, since it is compressed again, and the same for the same rows."""
+    return ZipArchive(file, level=1, now=0, zip64=False)
 
 
 def as_lists(records: Sequence[Any], names: Sequence[str]) -> Iterator[Sequence[Any]]:

@@ -8,17 +8,46 @@ from urllib.parse import unquote, urlsplit
 from ckanpackager import names
 from ckanpackager.archives.writer import Archive
 from ckanpackager.jobs.request import PackageUrl
+from ckanpackager.metadata.contents import Contents, OtherFile
+from ckanpackager.packagers import description
 from ckanpackager.packagers.context import PackagingContext, Result
 
 
 def package(request: PackageUrl, archive: Archive, context: PackagingContext) -> Result:
-    """Copy the file into the archive."""
+    """Copy the file into the archive, then write what describes it."""
     with context.client.download(request.resource_url) as (headers, chunks):
-        with archive.open(name_of_download(headers, request.resource_url)) as entry:
+        name = name_of_download(headers, request.resource_url)
+        with archive.open(name) as entry:
             for chunk in chunks:
                 entry.write(chunk)
                 context.tell(0, None)
-    return Result(rows=None)
+    about = description.About()
+    if description.is_wanted(context):
+        about = description.about_resource(context, request.resource_url, request.resource_id)
+        description.write(archive, _contents(request, name, about, archive, context), context)
+    return Result(rows=None, title=about.title)
+
+
+def _contents(
+    request: PackageUrl, name: str, about: description.About, archive: Archive, context: PackagingContext
+) -> Contents:
+    """The file, and what the site says of it, if it is an upload of a CKAN site's."""
+    pages = [each.page for each in (about.resource, about.dataset) if each and each.page]
+    return Contents(
+        name=request.resource_id,
+        dataset=about.dataset,
+        resource=about.resource,
+        problem=about.problem,
+        fetched=description.now(context),
+        files=[OtherFile(path=name, title=about.title or name, size=archive.sizes[name])],
+        sources=[*pages, _public(request.resource_url)],
+    )
+
+
+def _public(url: str) -> str:
+    """A URL without user, password and query, which may hold secrets."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def name_of_download(headers: Mapping[str, str], url: str) -> str:

@@ -13,15 +13,19 @@ from typing import Any
 
 import msgspec
 
-from ckanpackager.errors import BadRequest
+from ckanpackager.errors import OUR_FAULT, BadRequest, SpoolFailure, one_line
 from ckanpackager.jobs import job as jobs
 from ckanpackager.jobs.job import Job
 from ckanpackager.jobs.request import Queue
-from ckanpackager.spool.job_files import JobFiles, content, is_id
+from ckanpackager.spool.job_files import JobFiles, content, is_id, same_file
 from ckanpackager.spool.listing import Listing
 
 MAX_CLOCK_SKEW = 3600  # seconds; no two hosts that share a spool have clocks so far apart
-_NO_JOB_FILE = {errno.EACCES, errno.EPERM, errno.ELOOP, errno.EISDIR, errno.ENXIO}
+_NO_JOB_FILE = {errno.ELOOP, errno.EISDIR, errno.ENXIO}
+
+
+class UnreadableJob(SpoolFailure):
+    """A job file belongs to another user, and this one may not read it."""
 
 
 class Claim:
@@ -64,11 +68,17 @@ class Claim:
             self._descriptor = -1
 
     def move(self, folder: str) -> None:
+        target = self._files.path(folder, self.job.id)
         try:
-            self._files.rename(self._path, self._files.path(folder, self.job.id))
+            descriptor = self._files.open_folder(target)
+            try:
+                os.rename(self._path, target)
+                self._folder = folder
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
         except OSError as error:
             raise self._files.failure(error) from error
-        self._folder = folder
 
     @property
     def _path(self) -> Path:
@@ -85,11 +95,19 @@ class Claim:
 
     @contextlib.contextmanager
     def _written(self, job: Job, modified: float | None) -> Iterator[Callable[[], None]]:
-        """Write a new file and lock it; the function renames it over the old one.  No moment is without a lock."""
+        """Write a new file and lock it; the function renames it over the old one.  No moment is without a lock.
+
+        Once renamed, it counts, even if the function then raises: its folder is not on disk yet.
+        """
         from filelock import lock_descriptor
 
         try:
-            descriptor, written = self._files.write(job.id, jobs.encode(job), modified)
+            folder = self._files.open_folder(self._path)  # before what must not be done twice: no room for it is fatal
+            try:
+                descriptor, written = self._files.write(job.id, jobs.encode(job), modified)
+            except BaseException:
+                os.close(folder)
+                raise
         except OSError as error:
             raise self._files.failure(error) from error
         lock_descriptor(descriptor, blocking=False)
@@ -97,17 +115,29 @@ class Claim:
         def publish() -> None:
             nonlocal descriptor
             try:
-                self._files.publish(written, self._path)
+                if self.job is not job:
+                    _rename(written, self._path, descriptor)
+                    self._descriptor, descriptor, self.job = descriptor, self._descriptor, job
+                os.fsync(folder)
             except OSError as error:
                 raise self._files.failure(error) from error
-            self._descriptor, descriptor, self.job = descriptor, self._descriptor, job
 
         try:
             yield publish
         finally:
+            os.close(folder)
             os.close(descriptor)  # of the old file, or of a new one that does not count
             if self.job is not job:
-                written.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # `clean` removes it later
+                    written.unlink(missing_ok=True)
+
+
+def _rename(source: Path, target: Path, descriptor: int) -> None:
+    try:
+        os.rename(source, target)
+    except OSError:
+        if not same_file(target, os.fstat(descriptor)):
+            raise  # else a file server has done it, and its answer was lost
 
 
 def claim_listed(spool: Listing, queue: Queue, clock: Callable[[], float]) -> Iterator[Claim]:
@@ -115,7 +145,7 @@ def claim_listed(spool: Listing, queue: Queue, clock: Callable[[], float]) -> It
     names = spool.names(queue)
     yield from claim_abandoned(spool, queue)
     for name in names:
-        if claim := try_claim(spool.files, queue, name, clock):
+        if claim := _claim_readable(spool, queue, name, clock):
             yield claim
             yield from claim_abandoned(spool, queue)
 
@@ -126,12 +156,23 @@ def claim_abandoned(spool: Listing, queue: Queue) -> Iterator[Claim]:
         try:
             if jobs.decode(name, content(spool.directory / "claimed" / name)).queue != queue:
                 continue  # the other queue's workers claim it: do not even touch its lock
-        except OSError:
+        except FileNotFoundError:
             continue  # its worker has just moved it on
-        except BadRequest:
-            pass  # try_claim quarantines it
-        if claim := try_claim(spool.files, "claimed", name, lambda: math.inf):
+        except (OSError, BadRequest):
+            pass  # try_claim says what is wrong with it
+        if claim := _claim_readable(spool, "claimed", name, lambda: math.inf):
             yield claim
+
+
+def _claim_readable(spool: Listing, folder: str, name: str, clock: Callable[[], float]) -> Claim | None:
+    """Claim a job; one that this user may not read is named once, and stays where it is: it stops no other job."""
+    try:
+        return try_claim(spool.files, folder, name, clock)
+    except UnreadableJob as error:
+        if name not in spool.unreadable:
+            spool.unreadable.add(name)
+            _log(str(error))
+        return None
 
 
 def try_claim(files: JobFiles, folder: str, name: str, clock: Callable[[], float]) -> Claim | None:
@@ -145,6 +186,12 @@ def try_claim(files: JobFiles, folder: str, name: str, clock: Callable[[], float
         if error.errno in _NO_JOB_FILE:
             quarantine(files, path, f"no valid job: it cannot be opened ({error.strerror})")
             return None
+        if isinstance(error, PermissionError):
+            raise UnreadableJob(
+                f"spool {path}: this user may not read it; put the users of the spool into one group, as `ckanpackager "
+                "check` says",
+                public=OUR_FAULT,
+            ) from error
         raise files.failure(error) from error
     claim = None
     try:
@@ -157,7 +204,11 @@ def try_claim(files: JobFiles, folder: str, name: str, clock: Callable[[], float
         if claim is None:
             os.close(descriptor)
     if claim is not None and folder != "claimed":
-        claim.move("claimed")
+        try:
+            claim.move("claimed")
+        except SpoolFailure:
+            claim.close()
+            raise
     return claim
 
 
@@ -170,11 +221,25 @@ def quarantine(files: JobFiles, path: Path, reason: str) -> None:
         target = target.with_name(f"{os.urandom(4).hex()}-{target.name}")
     try:
         os.rename(path, target)
-        target.with_name(f"{target.name}.reason").write_text(f"{reason}\n")
+        _write_reason(files, target.with_name(f"{target.name}.reason"), reason)
     except FileNotFoundError:
-        pass  # another worker was faster
+        return  # another worker was faster
     except OSError as error:
         raise files.failure(error) from error
+    _log(f"spool: {one_line(path.name)} was moved to failed/: {reason}")
+
+
+def _write_reason(files: JobFiles, path: Path, reason: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with open(descriptor, "w", encoding="utf-8") as file:
+        files.give_modes(descriptor)
+        file.write(f"{reason}\n")
+
+
+def _log(words: str) -> None:
+    import logging  # here, since the receiver claims nothing and should start fast
+
+    logging.getLogger("ckanpackager").error("%s", words)
 
 
 def _lock(files: JobFiles, descriptor: int, path: Path, clock: Callable[[], float]) -> Claim | None:
@@ -185,7 +250,7 @@ def _lock(files: JobFiles, descriptor: int, path: Path, clock: Callable[[], floa
         raise BadRequest("no valid job: not a regular file")
     if _waits(state, clock()) or not lock_descriptor(descriptor, blocking=False):
         return None
-    if not _is(path, state):  # its holder moved or rewrote it between our open and our lock
+    if not same_file(path, state):  # its holder moved or rewrote it between our open and our lock
         return None
     if path.suffix != ".json" or not is_id(path.stem):
         raise BadRequest("no valid job: its name is not one of a job file")
@@ -199,11 +264,3 @@ def _waits(state: os.stat_result, now: float) -> bool:
     One whose last change itself lies in the future was changed before the clock jumped back, and is due.
     """
     return now < state.st_mtime and state.st_ctime < now + MAX_CLOCK_SKEW
-
-
-def _is(path: Path, state: os.stat_result) -> bool:
-    try:
-        now = os.lstat(path)
-    except FileNotFoundError:
-        return False
-    return (now.st_dev, now.st_ino) == (state.st_dev, state.st_ino)

@@ -7,9 +7,8 @@ import stat
 from pathlib import Path
 
 from ckanpackager import durable_files
-from ckanpackager.errors import TemporaryFailure
+from ckanpackager.errors import OUR_FAULT, SpoolFailure
 
-_SHARED = stat.S_ISGID | stat.S_IWGRP
 _ID = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,99}")
 
 
@@ -25,14 +24,14 @@ class JobFiles:
     @property
     def shared(self) -> bool:
         """Whether receiver and worker are different users of one group: the directory is setgid and group-writable."""
-        return self.directory.stat().st_mode & _SHARED == _SHARED
+        return durable_files.is_shared(self.directory)
 
     def write(self, id: str, content: bytes, modified: float | None = None) -> tuple[int, Path]:
         """Write a file in tmp/ to disk; its open descriptor and its path."""
         path = self.directory / "tmp" / f"{id}.{os.urandom(4).hex()}"
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            os.fchmod(descriptor, 0o660 if self.shared else 0o600)
+            self.give_modes(descriptor)
             with open(descriptor, "wb", closefd=False) as file:
                 file.write(content)
             if modified is not None:
@@ -43,6 +42,22 @@ class JobFiles:
             path.unlink(missing_ok=True)
             raise
         return descriptor, path
+
+    def give_modes(self, descriptor: int) -> None:
+        """Make a new file one that every user of the spool can read, whatever the umask and the user who writes it.
+
+        What root writes gets the spool's owner.  Raises PermissionError if the spool's owner could not read it.
+        """
+        spool = self.directory.stat()
+        shared, user = self.shared, os.geteuid()
+        if user == 0:
+            os.fchown(descriptor, spool.st_uid, spool.st_gid)
+        elif shared and os.fstat(descriptor).st_gid != spool.st_gid:
+            os.fchown(descriptor, -1, spool.st_gid)
+        elif not shared and spool.st_mode & stat.S_IWGRP and spool.st_uid != user:
+            words = "its owner could not read what this user writes: give it and its folders the mode 2770"
+            raise PermissionError(errno.EACCES, words, str(self.directory))
+        os.fchmod(descriptor, 0o660 if shared else 0o600)
 
     def publish(self, written: Path, target: Path) -> None:
         """Rename a file that was written to its place; it is removed if that fails."""
@@ -55,9 +70,41 @@ class JobFiles:
     def rename(self, source: Path, target: Path) -> None:
         durable_files.rename(source, target)
 
-    def failure(self, error: OSError) -> TemporaryFailure:
+    def open_folder(self, path: Path) -> int:
+        """A descriptor of the folder that a path is in, to sync it."""
+        return os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def failure(self, error: OSError) -> SpoolFailure:
         """The error in words that say what to do."""
-        return durable_files.failure("spool", self.directory, error)
+        return SpoolFailure(durable_files.explanation("spool", self.directory, error), public=OUR_FAULT)
+
+
+def same_file(path: Path, state: os.stat_result) -> bool:
+    """Whether a path names the file with that state."""
+    try:
+        return os.path.samestat(os.lstat(path), state)
+    except FileNotFoundError:
+        return False
+
+
+def remove_unlocked(path: Path) -> bool:
+    """Remove a file unless another process holds its lock; whether it did."""
+    from filelock import lock_descriptor
+
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.ENXIO):
+            raise
+        path.unlink()  # a link or a socket: no file of ours
+        return True
+    try:
+        unlocked: bool = lock_descriptor(descriptor, blocking=False)
+        if unlocked and same_file(path, os.fstat(descriptor)):
+            path.unlink()
+        return unlocked
+    finally:
+        os.close(descriptor)
 
 
 def is_id(text: str) -> bool:

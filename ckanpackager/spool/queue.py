@@ -3,7 +3,9 @@
     tmp/      being written; never read         claimed/  a worker holds the lock of the file
     fast/     waiting, short jobs               failed/   failed for good, or no valid job
     slow/     waiting, long jobs                done/     finished
-    workers/  one file per worker slot
+    workers/  one file per worker slot          alerts/   what administrators were told
+    named/    one file per named package: its last refresh
+    building/ locks of archives being built
 
 `ls` shows the state of everything.  The lock is on the job file's own descriptor: it follows the file through its
 renames, leaves nothing to clean up, and the kernel frees it when the worker dies.  A file in claimed/ whose lock is
@@ -11,21 +13,27 @@ free therefore belonged to a dead worker, and the next worker resumes it.  A mod
 yet (as in Postfix's deferred queue).  No other package knows these files.
 """
 
+import contextlib
 import math
 import os
 import stat
 import time
+import zlib
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
 
+from ckanpackager.errors import SpoolFailure
 from ckanpackager.jobs import job as jobs
 from ckanpackager.jobs.job import Job
 from ckanpackager.jobs.request import Queue
-from ckanpackager.spool import worker_slots
+from ckanpackager.spool import building, refreshes, worker_slots
 from ckanpackager.spool.claim import Claim, claim_listed, try_claim
-from ckanpackager.spool.job_files import is_id
+from ckanpackager.spool.job_files import is_id, remove_unlocked, same_file
 from ckanpackager.spool.listing import Listing
 
-FOLDERS = ("tmp", "fast", "slow", "claimed", "failed", "done", "workers")
+FOLDERS = ("tmp", "fast", "slow", "claimed", "failed", "done", "workers", "building", "alerts", refreshes.FOLDER)
+ACCEPTING = 10  # seconds that a receiver waits for others that count the jobs of the same e-mail address
 
 
 class Spool(Listing):
@@ -40,7 +48,22 @@ class Spool(Listing):
                 folder = self.directory / name
                 if not folder.is_dir():
                     folder.mkdir(mode=0o700, exist_ok=True)
-                    folder.chmod(0o2770 if self.files.shared else 0o700)
+                    self._give_modes(folder)
+        except OSError as error:
+            raise self.files.failure(error) from error
+
+    def _give_modes(self, folder: Path) -> None:
+        if os.geteuid() == 0:  # the folder belongs to the spool's owner, who works there
+            spool = self.directory.stat()
+            os.chown(folder, spool.st_uid, spool.st_gid)
+        folder.chmod(0o2770 if self.files.shared else 0o700)
+
+    def check_writable(self) -> None:
+        """Raises SpoolFailure if no job could be enqueued now."""
+        path = self.directory / "tmp" / f"health.{os.urandom(4).hex()}"
+        try:
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            path.unlink()
         except OSError as error:
             raise self.files.failure(error) from error
 
@@ -80,18 +103,82 @@ class Spool(Listing):
         """A free worker slot of the `count` that a queue has; None if all are taken."""
         return worker_slots.acquire(self.directory / "workers", queue, count)
 
+    def building(self, key: str, pause: Callable[[float], None] = time.sleep) -> AbstractContextManager[None]:
+        """Hold the lock of an archive's key; while another worker holds it, look again after each `pause(seconds)`."""
+        return building.lock(self.directory / "building", key, pause)
+
+    def is_building(self, key: str) -> bool:
+        """Whether a worker builds an archive of that key."""
+        return building.is_locked(self.directory / "building", key)
+
+    def record_refresh(self, package: str, record: refreshes.RefreshRecord) -> None:
+        """Record that the source of a named package was looked at."""
+        refreshes.write(self.files, package, record)
+
+    def remove_ended_of(self, email: str) -> int:
+        """Remove the files of the jobs that have ended for an e-mail address, compared without case; how many."""
+        address, removed = email.lower(), 0
+        for folder in ("done", "failed"):
+            for job in self.jobs(folder):
+                if job.request.email.lower() == address:
+                    try:
+                        self.files.path(folder, job.id).unlink(missing_ok=True)
+                    except OSError as error:
+                        raise self.files.failure(error) from error
+                    removed += 1
+        return removed
+
+    @contextlib.contextmanager
+    def accepting(self, email: str) -> Iterator[None]:
+        """Hold a lock while the jobs of an e-mail address are counted and another one is enqueued."""
+        number = zlib.crc32(email.lower().encode()) % 256  # so many locks will do
+        descriptor = self._lock(self.directory / "tmp" / f"accepting-{number}")
+        try:
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _lock(self, path: Path) -> int:
+        from filelock import lock_descriptor  # here: most receivers have no such limit, and should start fast
+
+        deadline = time.monotonic() + ACCEPTING
+        while True:
+            try:
+                descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                try:
+                    if os.fstat(descriptor).st_uid == os.geteuid():
+                        self.files.give_modes(descriptor)
+                    if lock_descriptor(descriptor, blocking=False) and same_file(path, os.fstat(descriptor)):
+                        return descriptor  # else `clean` has removed the file between our open and our lock
+                except BaseException:
+                    os.close(descriptor)
+                    raise
+                os.close(descriptor)
+            except OSError as error:
+                raise self.files.failure(error) from error
+            if time.monotonic() > deadline:
+                raise SpoolFailure(f"spool {path}: locked for {ACCEPTING} s by another receiver")
+            time.sleep(0.01)
+
     def remove_older(self, folder: str, than: float) -> int:
-        """Remove the files of `tmp`, `done` or `failed` that were last changed before `than`; how many."""
+        """Remove the files of `tmp`, `done` or `failed` that were last changed before `than`; how many.
+
+        A file in `tmp` that is locked stays, however old: a worker waits for the moment when it counts.
+        """
         removed = 0
         for name in self.names(folder):
             path = self.directory / folder / name
             try:
                 state = path.lstat()
                 if state.st_mtime < than and not stat.S_ISDIR(state.st_mode):
-                    path.unlink()
-                    removed += 1
+                    removed += remove_unlocked(path) if folder == "tmp" else _remove(path)
             except FileNotFoundError:
                 continue  # another `clean` was faster
             except OSError as error:
                 raise self.files.failure(error) from error
         return removed
+
+
+def _remove(path: Path) -> bool:
+    path.unlink()
+    return True

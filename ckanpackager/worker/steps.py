@@ -1,21 +1,25 @@
 """The steps of a job: what each does, and which field of the job holds its result."""
 
-import contextlib
-from collections.abc import Callable, Iterator
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
-from ckanpackager.archives import writer
+from msgspec.structs import replace
+
 from ckanpackager.archives.store import Store
 from ckanpackager.config.settings import Settings
-from ckanpackager.http_client import Client
-from ckanpackager.jobs.job import Archive, Job
-from ckanpackager.jobs.request import cache_key
+from ckanpackager.errors import PermanentFailure, TemporaryFailure
+from ckanpackager.jobs.job import Archive, Job, Kind
 from ckanpackager.mail import send
 from ckanpackager.mail.compose import compose
 from ckanpackager.mail.placeholders import mail_placeholders
-from ckanpackager.packagers.context import PackagingContext, packager
+from ckanpackager.packagers.build import Order, existing
+from ckanpackager.spool.alerts import Alerts
+from ckanpackager.spool.queue import Spool
+from ckanpackager.status import expiry
+from ckanpackager.worker.engine import Engine
 from ckanpackager.worker.signals import Stop
 
 if TYPE_CHECKING:
@@ -31,11 +35,14 @@ class WorkerContext:
 
     name: str
     settings: Settings
+    spool: Spool
     store: Store
+    engine: Engine
     statistics: "Callable[[], StatisticsDatabase]"
     clock: Callable[[], float]
     tell: Callable[[Job, int, int | None], None]
     stop: Stop
+    alerts: Alerts
 
 
 @dataclass(frozen=True)
@@ -46,57 +53,57 @@ class Step:
     """
 
     name: str
+    kind: Kind
     done_field: DoneField
     run: Callable[[Job, WorkerContext, Record], Archive | float]
     exactly_once: bool = False
 
 
 def applies(step: Step, job: Job) -> bool:
-    """Whether a step after a failure applies.
+    """Whether a step applies to the job.
 
-    A requester who has the link gets no failure mail; a request that an administrator cancelled is no error.
+    A named package is refreshed for nobody: no mail, and it is no request; that it failed is counted.  After a failure,
+    a requester whose archive exists, or who may have a link, gets no failure mail, unless an administrator cancelled
+    the request; and that is no error.
     """
-    return not job.cancelled if step.done_field == "error_counted_at" else job.link_mailed_at is None
+    if step in DELIVERY_STEPS:
+        return step.done_field == "archive" or not job.package
+    if step.done_field == "error_counted_at":
+        return not job.cancelled
+    if job.package:
+        return False
+    return not job.link_may_be_mailed and (job.cancelled or job.archive is None)
+
+
+def expired(archive: Archive, context: WorkerContext) -> bool:
+    """Whether `clean` may remove an archive."""
+    return expiry(archive, context.settings) <= context.clock()
 
 
 def _package(job: Job, context: WorkerContext, _: Record) -> Archive:
     """The archive for a job: its own from an earlier attempt, one from the cache, or a new one."""
-    store, settings, name = context.store, context.settings, str(job.archive_name)
-    if own := store.get(name):
+    order, store, stop = _order(job, context), context.store, context.stop
+    if own := existing(order, store):
         return own
-    key = cache_key(job.request)
-    with context.stop.interruptible(), store.building(key):
-        if cached := store.find(key, context.clock()):
-            return cached
-        with store.part(name) as part, _client(job, settings) as client:
-            packaging = PackagingContext(
-                client=client,
-                ckan=settings.ckan,
-                archives=settings.archives,
-                darwin_core=settings.darwin_core,
-                now=context.clock(),
-                tell=lambda rows, expected: context.tell(job, rows, expected),
-            )
-            with writer.create(part, settings.archives, context.clock()) as writing:
-                result = packager(job.request.task)(job.request, writing, packaging)
-            return store.publish(
-                part, name, rows=result.rows, notes=result.notes, complete=result.complete, now=context.clock()
-            )
+    with stop.interruptible(), context.spool.building(job.build_key, stop.pause):
+        found = existing(order, store) if job.package else store.find(job.build_key, context.clock())
+        return found or context.engine.package(order, job.queue, functools.partial(context.tell, job))
 
 
-@contextlib.contextmanager
-def _client(job: Job, settings: Settings) -> Iterator[Client]:
-    client = Client(
-        key=job.request.key,
-        site=job.request.url,
-        timeout=settings.ckan.request_timeout,
-        allowed_hosts=settings.ckan.allowed_hosts,
-    )
-    with contextlib.closing(client):
-        yield client
+def _order(job: Job, context: WorkerContext) -> Order:
+    """What is to be built.  The key of a named package stands in the configuration alone."""
+    request, directory = job.request, str(job.archive_directory)
+    if job.package is None:
+        return Order(request, directory)
+    known = context.settings.named.named_packages.get(job.package)
+    if known is None:
+        raise PermanentFailure(f"the named package {job.package} is no longer in the configuration")
+    return Order(replace(request, key=known.get("key")), directory, job.package, job.created, job.fingerprint)
 
 
 def _mail_link(job: Job, context: WorkerContext, accepted: Record) -> float:
+    if not job.archive or expired(job.archive, context) or not context.store.get(job.archive.name.partition("/")[0]):
+        raise TemporaryFailure("the archive was removed before its link was mailed; it is built again")
     return _mail(job, context, accepted, failed=False)
 
 
@@ -106,15 +113,16 @@ def _mail_failure(job: Job, context: WorkerContext, accepted: Record) -> float:
 
 def _mail(job: Job, context: WorkerContext, accepted: Record, *, failed: bool) -> float:
     now = context.clock()
+    retried = f".{job.attempts_before_retry}" if failed and job.attempts_before_retry else ""  # another failure mail
     message = compose(
         context.settings.mail,
         job.request.email,
-        mail_placeholders(job, context.settings),
+        mail_placeholders(job, context.settings, now),
         failed=failed,
-        job=job.id,
+        job=job.id + retried,
         now=datetime.fromtimestamp(now, UTC),
     )
-    send.send(message, context.settings.mail, accepted)
+    send.send(message, context.settings.mail, accepted, context.stop)
     return now
 
 
@@ -136,11 +144,11 @@ def _count_error(job: Job, context: WorkerContext, _: Record) -> float:
 
 
 DELIVERY_STEPS = [
-    Step("packaging", "archive", _package),
-    Step("mail", "link_mailed_at", _mail_link, exactly_once=True),
-    Step("statistics", "request_counted_at", _count_request),
+    Step("packaging", "packaging", "archive", _package),
+    Step("mail", "mail", "link_mailed_at", _mail_link, exactly_once=True),
+    Step("statistics", "statistics", "request_counted_at", _count_request),
 ]
 FAILURE_STEPS = [
-    Step("failure mail", "failure_mailed_at", _mail_failure, exactly_once=True),
-    Step("error statistics", "error_counted_at", _count_error),
+    Step("failure mail", "mail", "failure_mailed_at", _mail_failure, exactly_once=True),
+    Step("error statistics", "statistics", "error_counted_at", _count_error),
 ]

@@ -15,7 +15,7 @@ from typing import Any
 from ckanpackager import statistics
 from ckanpackager.cli.main import main
 from ckanpackager.http_client import Client
-from ckanpackager.mail import send
+from ckanpackager.mail import send, smtp_session
 from ckanpackager.worker import loop
 
 assert send and loop  # all that a worker needs is loaded before the first fork
@@ -23,7 +23,7 @@ TRACES = [
     *((os, name) for name in ("rename", "fsync", "unlink", "pwrite", "mkdir", "close")),
     (Client, "post"),
     (smtplib.SMTP, "rcpt"),
-    (smtplib.SMTP, "send_message"),
+    (smtp_session.Session, "deliver"),
     (statistics.StatisticsDatabase, "record_request"),
 ]
 

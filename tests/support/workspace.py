@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import yaml
 from aiosmtpd.smtp import SMTP
 
-from ckanpackager.archives.store import Store
+from ckanpackager.archives.directory_store import DirectoryStore
 from ckanpackager.config.load import load_settings
 from ckanpackager.config.settings import Settings
 from ckanpackager.demo.ckan_api import CkanApi, Resource
@@ -29,6 +29,7 @@ from ckanpackager.statistics import StatisticsDatabase, open_statistics
 from ckanpackager.worker.loop import Limits, Tally, work
 from ckanpackager.worker.signals import Stop
 
+PATIENCE = 120  # seconds that nothing here takes, however busy the machine is
 FIELDS = [{"id": "_id", "type": "int"}, {"id": "name", "type": "text"}]
 
 
@@ -37,7 +38,7 @@ def small_ckan(rows: int = 3, **options: Any) -> CkanApi:
     return CkanApi({"r": Resource(FIELDS, [[number, f"n{number}"] for number in range(1, rows + 1)])}, **options)
 
 
-def until(condition: Callable[[], Any], seconds: float = 30) -> Any:
+def until(condition: Callable[[], Any], seconds: float = PATIENCE) -> Any:
     """Wait until a condition has a true value, and return that."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
@@ -87,6 +88,8 @@ class Workspace:
 
     def configure(self, **settings: Any) -> None:
         known = {"download_url": "https://data.example.org/dl", "mail_transport": "maildir", "retry_delay": 1000}
+        known |= {"include_readme": False, "include_datapackage": False}  # tests of these ask for them
+        known["allow_private_addresses"] = True  # all servers of the tests are on this machine
         self.file.write_text(yaml.safe_dump({**known, **settings}))
 
     @property
@@ -94,14 +97,16 @@ class Workspace:
         return load_settings(self.file, {})
 
     @property
-    def store(self) -> Store:
-        store = Store(self.directory / "store", 86400)
+    def store(self) -> DirectoryStore:
+        store = DirectoryStore(self.directory / "store", 86400)
         store.prepare()
         return store
 
     @property
     def archives(self) -> list[str]:
-        return sorted(path.name for path in self.store.directory.glob("*.zip"))
+        """The archives in the store but those of named packages, each `<directory>/<file>`."""
+        store = self.store.directory
+        return sorted(str(path.relative_to(store)) for path in store.glob("[0-9a-f]*-*/*.zip"))
 
     @property
     def mails(self) -> list[EmailMessage]:
@@ -150,7 +155,7 @@ class Workspace:
 
     def run(self, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:
         """Run `ckanpackager` to its end."""
-        options: Any = {"capture_output": True, "text": True, "timeout": 90}
+        options: Any = {"capture_output": True, "text": True, "timeout": PATIENCE}
         return subprocess.run(
             self.command(*words), env=environment(environ), cwd=self.directory, check=False, **options
         )

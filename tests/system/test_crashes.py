@@ -97,4 +97,4 @@ def test_only_a_death_between_the_250_and_its_record_sends_the_mail_twice(
                 twice.append(moment.partition(", ")[2])
             check_once(workspace, moment)
     # The server has said 250; the record is on disk already, and a rename makes it count.
-    assert set(twice) == {"killed after send_message", "killed before rename"}
+    assert set(twice) == {"killed after deliver", "killed before rename"}

@@ -3,8 +3,10 @@
 import csv
 import io
 import json
+import time
 import zipfile
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,12 @@ ABOUT: dict[str, Any] = {
     "license_title": "Creative Commons Attribution",
     "license_url": "https://creativecommons.org/licenses/by/4.0/",
 }
+
+
+@pytest.fixture
+def workspace(workspace: Workspace) -> Workspace:
+    workspace.configure(include_datapackage=True)
+    return workspace
 
 
 @pytest.fixture
@@ -138,6 +146,8 @@ def test_the_description_has_title_licence_sources_and_data_dictionary(
     dataset.file("label.txt", b"12345", name="The label")
     package_json = described(package(workspace, api))
     resources = package_json.pop("resources")
+    assert abs(datetime.fromisoformat(package_json.pop("created")).timestamp() - time.time()) < 60
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
     assert package_json == {
         "profile": "data-package",
         "name": "beetles-2026",
@@ -152,6 +162,7 @@ def test_the_description_has_title_licence_sources_and_data_dictionary(
                 "title": "Creative Commons Attribution",
             }
         ],
+        "citation": f"Beetles “2026” (version 1.2) [Data set]. {api.url}/dataset/beetles-2026. Accessed {today}.",
         "sources": [
             {"title": "Beetles “2026”", "path": f"{api.url}/dataset/beetles-2026"},
             {"title": "Beetles “2026”", "path": "https://museum.example.org/beetles"},
@@ -244,7 +255,7 @@ def test_a_cut_cell_of_a_table_is_noted_with_the_name_of_its_file(
 
 def test_the_dataset_is_what_statistics_and_mail_name(workspace: Workspace, api: CkanApi, dataset: Building) -> None:
     dataset.table("Specimens")
-    workspace.configure(email_subject="{resource_id} from {ckan_host}")
+    workspace.configure(include_datapackage=True, email_subject="{resource_id} from {ckan_host}")
     package(workspace, api)
     with workspace.statistics() as statistics:
         (row,) = statistics.requests()
@@ -337,7 +348,7 @@ def test_two_resources_of_one_id_are_both_there(workspace: Workspace, api: CkanA
 @pytest.fixture
 def once(monkeypatch: pytest.MonkeyPatch) -> None:
     """What cannot be reached is asked for once only, or the test would wait between the tries."""
-    monkeypatch.setattr("ckanpackager.http_client.TRIES", 1)
+    monkeypatch.setattr("ckanpackager.http_client.client.TRIES", 1)
 
 
 def test_what_cannot_be_had_is_named_everywhere_and_does_not_sink_the_rest(
@@ -428,7 +439,7 @@ def test_a_file_that_breaks_off_is_begun_again(workspace: Workspace, api: CkanAp
 def test_of_a_table_that_breaks_off_nothing_is_left(
     workspace: Workspace, api: CkanApi, dataset: Building, once: None, zip_command: str | None
 ) -> None:
-    workspace.configure(zip_command=zip_command, page_size=1000)
+    workspace.configure(include_datapackage=True, zip_command=zip_command, page_size=1000)
     bad = dataset.table("Bad")
     api.resources[bad] = Resource(sample.FIELDS, list(sample.rows(3000)))
     dataset.table("Good")
@@ -529,7 +540,7 @@ def test_the_archive_of_a_key_is_not_handed_out_without_it(
 
 def test_hosts_that_are_not_allowed_are_not_asked(workspace: Workspace, api: CkanApi, dataset: Building) -> None:
     with CkanApi({}, files={"theirs.txt": b"theirs"}) as other:
-        workspace.configure(allowed_hosts=[api.url.removeprefix("http://")])
+        workspace.configure(include_datapackage=True, allowed_hosts=[api.url.removeprefix("http://")])
         dataset.file("ours.txt")
         dataset.link(f"{other.url}/files/theirs.txt", "Theirs")
         files = package(workspace, api)

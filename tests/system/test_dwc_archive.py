@@ -120,7 +120,7 @@ def test_every_row_of_core_and_extension_is_that_of_the_source(media: Workspace,
         assert lines == [
             {
                 DC + "type": image["type"],
-                DC + "format": "",  # it has no `mime`
+                DC + "format": image["format"],  # it has no `mime`
                 DC + "identifier": image["identifier"],
                 DC + "title": image["title"],
                 DC + "license": image["license"],
@@ -217,7 +217,7 @@ def item(**values: Any) -> dict[str, str]:
         ([{"identifier": "a"}, {"identifier": "b", "mime": "png"}],
          [item(identifier="a"), item(identifier="b", format="image/png")], None),
         ({"title": 'one, "alone"\n', "mime": None}, [item(title='one, "alone"\n')], None),
-        ([{"type": None, "license": "", "identifier": 5}], [item(license="", identifier=5)], None),
+        ([{"type": None, "license": "", "identifier": 5}], [item(type="", license="", identifier=5)], None),
         ([None, {"identifier": "a"}, "b", 7], [item(identifier="a")], ["b", 7]),
         (7, [], 7),
         (True, [], True),
@@ -235,8 +235,8 @@ def test_whatever_a_field_of_media_holds_is_packaged(
     (_, _, _), (id, core, lines) = read(package(media, api))
     assert (id, core[DWC + "locality"]) == ("2", "here")
     assert lines == expected
-    dynamic = core[DWC + "dynamicProperties"]
-    assert (json.loads(dynamic) if dynamic else {}) == ({} if rest is None else {"associatedMedia": rest})
+    text = rest if isinstance(rest, str) else "" if rest is None else json.dumps(rest, separators=(",", ":"))
+    assert core[DWC + "associatedMedia"] == text
 
 
 @pytest.mark.parametrize("text", ['[{"identifier": "a"', "{", "[1,]", "not JSON", '{"a": NaN}'])
@@ -244,7 +244,7 @@ def test_broken_json_in_a_field_of_media_stays_as_it_is(media: Workspace, api: C
     api.resources["r"].fields[2]["type"] = "text"
     api.resources["r"].rows = [[1, "here", text], [2, "there", '[{"identifier": "b"}]']]
     (_, core, none), (_, _, lines) = read(package(media, api))
-    assert json.loads(core[DWC + "dynamicProperties"]) == {"associatedMedia": text}
+    assert core[DWC + "associatedMedia"] == text
     assert (none, lines) == ([], [item(identifier="b")])
 
 
@@ -327,7 +327,7 @@ def test_fields_without_the_id_have_it_nevertheless(media: Workspace, api: CkanA
     api.resources["r"].rows = [[5, "here", [{"identifier": "x"}]]]
     assert read(package(media, api, fields="Locality")) == [("5", {DWC + "locality": "here"}, [])]
     both = read(package(media, api, fields=["Associated Media", "_id"]))
-    assert both == [("5", {DWC + "dynamicProperties": ""}, [item(identifier="x")])]
+    assert both == [("5", {DWC + "associatedMedia": ""}, [item(identifier="x")])]
 
 
 def test_a_resource_without_the_id_field_fails_in_words(workspace: Workspace, api: CkanApi) -> None:
@@ -393,3 +393,35 @@ def test_a_definition_of_gbif_s_format_is_read_from_beside_the_configuration(wor
         meta = ElementTree.fromstring(archive.read("meta.xml"))
     assert meta[0].get("rowType") == "http://example.org/Mine"
     assert read(path)[0][1]["http://example.org/locality"] == "here"
+
+
+@pytest.mark.parametrize("format", ["tsv", "TSV"])
+def test_tsv_is_honoured_with_a_meta_that_says_so(media: Workspace, format: str) -> None:
+    source = [[1, 'a\tb "c"\nd', [{"identifier": "x\ty"}]], [2, "plain, with comma", None]]
+    with table(source) as api:
+        path = package(media, api, format=format)
+    assert names(path) == ["occurrence.tsv", "multimedia.tsv", "meta.xml"]
+    with zipfile.ZipFile(path) as archive:
+        assert archive.read("meta.xml").count(b'fieldsTerminatedBy="\\t"') == 2
+        assert b"\n2\tplain, with comma\t\n" in archive.read("occurrence.tsv")
+    rows = read(path)
+    assert [core[DWC + "locality"] for _, core, _ in rows] == ['a\tb "c"\nd', "plain, with comma"]
+    assert [lines for _, _, lines in rows] == [[item(identifier="x\ty")], []]
+
+
+@pytest.mark.parametrize("format", ["csv", "xlsx", "dwca", "anything"])
+def test_any_other_format_means_csv(media: Workspace, api: CkanApi, format: str) -> None:
+    assert names(package(media, api, format=format)) == ["occurrence.csv", "meta.xml"]
+
+
+def test_associated_media_are_multimedia_without_any_setting_and_no_licence_is_made_up(workspace: Workspace) -> None:
+    source = [
+        [1, "here", [{"identifier": "x", "license": None}, {"identifier": "y", "license": "CC0"}]],
+        [2, "a", "url"],
+    ]
+    with table(source) as api:
+        rows = read(package(workspace, api))
+    media = [[{key.removeprefix(DC): value for key, value in line.items()} for line in lines] for _, _, lines in rows]
+    empty = {"format": "", "title": "", "rightsHolder": "", "type": "StillImage"}
+    assert media == [[{**empty, "identifier": "x", "license": ""}, {**empty, "identifier": "y", "license": "CC0"}], []]
+    assert [core[DWC + "associatedMedia"] for _, core, _ in rows] == ["", "url"]

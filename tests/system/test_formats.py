@@ -273,7 +273,7 @@ def test_include_datapackage_adds_a_description(describing: Workspace, format: s
     ):
         assert archive.namelist() == [f"resource.{format}", "datapackage.json"]
         whole = described(archive)
-        assert whole["sources"] == [{"title": "r", "path": f"{api.api_url}?resource_id=r"}]
+        assert whole["sources"] == [{"title": "Specimens", "path": f"{api.api_url}?resource_id=r"}]
     check_package(whole, {f"resource.{format}"})
     (resource,) = whole["resources"]
     assert resource["path"] == f"resource.{format}"

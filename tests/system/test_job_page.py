@@ -19,6 +19,7 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 import pytest
 from PIL import Image
 from support.programs import needs
+from support.workspace import PATIENCE
 from support.wsgi_client import REQUESTS, Answer, WsgiClient
 
 from ckanpackager.jobs.job import Archive, Attempt
@@ -320,10 +321,10 @@ def test_in_a_browser(client: WsgiClient, tmp_path: Path, scheme: str) -> None:
     picture = tmp_path / f"done-{scheme}.png"
     with served(client) as address:
         command = [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
-        command += ["--no-first-run", "--disable-background-networking"]  # asks nobody for updates
+        command += ["--no-first-run", "--disable-background-networking"]  # no look for updates
         command += [f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={WIDTH},{HEIGHT}"]
         command += [f"--blink-settings=preferredColorScheme={number}", f"--screenshot={picture}"]
-        subprocess.run([*command, f"{address}/jobs/{id}"], capture_output=True, timeout=100, check=True)
+        subprocess.run([*command, f"{address}/jobs/{id}"], capture_output=True, timeout=PATIENCE, check=True)
     if keep := os.environ.get("CKANPACKAGER_SCREENSHOTS"):
         shutil.copy(picture, keep)
     with Image.open(picture) as image:

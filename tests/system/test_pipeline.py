@@ -1,6 +1,7 @@
 """The pipeline: the steps of a job, its retries, and that a worker that takes it over repeats nothing."""
 
 import os
+import re
 import signal
 import threading
 import time
@@ -8,15 +9,16 @@ import zipfile
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from support.ckan_faults import BUSY, CONTENT, answering, asked, read
-from support.workspace import FakeSmtpServer, Workspace, small_ckan, until
+from support.workspace import PATIENCE, FakeSmtpServer, Workspace, small_ckan, until
 
 from ckanpackager.demo.ckan_api import CkanApi, Handler
 from ckanpackager.jobs.job import Attempt
 from ckanpackager.jobs.request import cache_key
 from ckanpackager.packagers import datastore
 from ckanpackager.spool.claim import Claim
-from ckanpackager.worker.retry import LONGEST_ASKED
+from ckanpackager.worker.retry import DAY, LISTED, LONGEST_ASKED
 from ckanpackager.worker.signals import Stop, Stopped
 
 
@@ -53,7 +55,27 @@ def test_a_job_that_is_served_has_one_archive_one_mail_and_one_row_and_ends_in_d
     with workspace.statistics() as statistics:
         (row,) = statistics.requests()
     assert (row["resource_id"], row["count"]) == ("r", 3)
-    assert sorted(path.name for path in workspace.store.directory.iterdir()) == [f".{name}.json", name]
+    directory, file = name.split("/")
+    assert sorted(path.name for path in workspace.store.directory.iterdir()) == [f".{directory[:32]}.newest", directory]
+    assert sorted(path.name for path in (workspace.store.directory / directory).iterdir()) == [".about.json", file]
+    assert re.fullmatch(r"specimens-\d{4}-\d\d-\d\d\.zip", file)  # what the site calls the resource, and the day
+
+
+def test_an_archive_is_named_by_the_id_where_the_site_tells_no_title(workspace: Workspace, api: CkanApi) -> None:
+    api.resources["r"].name = ""
+    api.files["a.txt"] = b"hello"
+    workspace.queue(api)
+    workspace.queue(api, "package_url", resource_id="An id", resource_url=f"{api.url}/files/a.txt")
+    workspace.work()
+    assert sorted(re.sub(r".*/|-\d{4}-.*", "", name) for name in workspace.archives) == ["an-id", "r"]
+
+
+def test_the_archive_of_a_dataset_is_named_by_its_title(workspace: Workspace, api: CkanApi) -> None:
+    resource = {"id": "r", "name": "Rows", "datastore_active": True}
+    api.datasets["d"] = {"id": "d", "name": "d", "title": "Käfer & Co.", "resources": [resource]}
+    workspace.queue(api, "package_dataset", dataset_id="d", resource_id=None, limit=None)
+    workspace.work()
+    assert re.search(r"/kafer-co-\d{4}-", workspace.archives[0])
 
 
 def test_a_file_is_packaged_under_its_own_name(workspace: Workspace, api: CkanApi) -> None:
@@ -75,7 +97,8 @@ def test_the_same_request_gets_the_same_archive(workspace: Workspace, api: CkanA
     assert archives[0] == archives[1] != archives[2]
     assert len(workspace.archives) == 2
     assert [mail["To"] for mail in workspace.mails] == ["ann@example.org", "bob@example.org", "ann@example.org"]
-    assert len([True for request in api.log[before:] if not request.params.get("filters")]) == 0
+    searches = [request for request in api.log[before:] if request.action == "datastore_search"]
+    assert searches and all(request.params.get("filters") for request in searches)
 
 
 def test_without_cache_time_the_same_request_is_packaged_anew(workspace: Workspace, api: CkanApi) -> None:
@@ -117,7 +140,7 @@ def test_two_identical_jobs_at_once_build_once(workspace: Workspace, api: CkanAp
     api.fault = fault
     workers = [workspace.start("process") for _ in range(2)]
     for worker in workers:
-        assert worker.communicate(timeout=60) == ("", "")
+        assert worker.communicate(timeout=PATIENCE) == ("", "")
         assert worker.returncode == 0
     assert workspace.where() == {"done": 2}
     assert len(workspace.archives) == 1
@@ -157,7 +180,7 @@ def test_after_a_temporary_failure_the_job_waits_with_its_reason(workspace: Work
 
 
 def test_the_delay_doubles_up_to_its_limit(workspace: Workspace, api: CkanApi) -> None:
-    workspace.configure(retry_delay=100, retry_delay_max=300, max_attempts=5)
+    workspace.configure(retry_delay=100, retry_delay_max=300)
     id = workspace.queue(api)
     api.fault = BUSY
     for delay in (100, 200, 300, 300):
@@ -180,12 +203,15 @@ def test_the_sites_wish_for_patience_is_heeded_within_reason(
     assert began + waits <= workspace.spool.not_before(workspace.find(id)[1]) <= time.time() + waits * 1.1
 
 
-def test_after_max_attempts_the_job_fails_and_its_requester_is_told(workspace: Workspace, api: CkanApi) -> None:
-    workspace.configure(max_attempts=2)
+def test_a_failure_is_retried_for_its_days_then_the_job_fails(workspace: Workspace, api: CkanApi) -> None:
+    workspace.configure(retry_for={"packaging": 0.5}, max_attempts=1)
     id = workspace.queue(api)
     api.fault = BUSY
-    assert workspace.work().failed == 0
-    workspace.make_due()
+    for _ in range(3):  # however often: the days count
+        assert workspace.work().failed == 0
+        workspace.make_due()
+    assert workspace.where() == {"fast": 1}
+    age(workspace, id, 0.5 * DAY)
     assert workspace.work().failed == 1
     assert workspace.where() == {"failed": 1}
     _, job = workspace.find(id)
@@ -199,15 +225,25 @@ def test_after_max_attempts_the_job_fails_and_its_requester_is_told(workspace: W
         assert "503" in statistics.errors()[0]["message"]
 
 
-def test_a_job_may_be_tried_any_number_of_times(workspace: Workspace, api: CkanApi) -> None:
-    workspace.configure(max_attempts=5000, retry_delay=1)
-    id = workspace.queue(api)
+def age(workspace: Workspace, id: str, seconds: float) -> None:
+    """Let all that happened to a waiting job have happened so much earlier."""
     held = claim(workspace, id)
-    once = Attempt(started=1, worker="w", ended=2, step="packaging", outcome="retry", error="x")
-    held.release(1, attempts=(once,) * 2000)
+    attempts = [replace(a, started=a.started - seconds, ended=(a.ended or 0) - seconds) for a in held.job.attempts]
+    held.release(1, attempts=tuple(attempts))
+
+
+def test_a_job_that_fails_for_days_does_not_grow(workspace: Workspace, api: CkanApi) -> None:
+    workspace.configure(retry_delay=1)
+    id = workspace.queue(api)
     api.fault = BUSY
+    for _ in range(LISTED + 5):
+        workspace.work()
+        workspace.make_due()
+    _, job = workspace.find(id)
+    assert [attempt.times for attempt in job.attempts] == [1] * (LISTED - 1) + [6]
+    began = time.time()
     workspace.work()
-    assert workspace.where() == {"fast": 1}
+    assert workspace.spool.not_before(workspace.find(id)[1]) >= began + 3600  # the delay still grows with each of them
 
 
 # What cannot work
@@ -281,10 +317,11 @@ def test_a_mail_refused_for_now_is_tried_again_without_building_again(
 
 
 def test_each_step_has_its_own_attempts(workspace: Workspace, api: CkanApi, smtp: FakeSmtpServer) -> None:
-    workspace.configure(**smtp.settings, max_attempts=2)
-    workspace.queue(api)
+    workspace.configure(**smtp.settings, retry_for={"packaging": 0.1, "mail": 0.1})
+    id = workspace.queue(api)
     api.fault = BUSY
     workspace.work()
+    age(workspace, id, DAY)
     api.fault, smtp.answer = None, lambda address: "450 later"
     workspace.make_due()
     workspace.work()
@@ -305,13 +342,14 @@ def test_an_address_refused_for_good_fails_the_job_without_a_loop_of_mails(
     assert workspace.where() == {"failed": 1}
     _, job = workspace.find(id)
     assert "550 5.1.1 no such user" in str(job.failure)
+    assert "550" not in str(job.public_failure)
     assert job.failure_mailed_at is None
     assert job.error_counted_at
-    assert [attempt.step for attempt in job.attempts] == ["mail", "failure mail"]
-    assert smtp.asked == ["ann@example.org"] * 2
+    assert [attempt.step for attempt in job.attempts] == ["mail"]
+    assert smtp.asked == ["ann@example.org"]
     assert workspace.totals() == {"emails": 0, "requests": 0, "errors": 1}
     workspace.work()
-    assert len(smtp.asked) == 2
+    assert len(smtp.asked) == 1
 
 
 def test_a_failure_mail_refused_for_now_is_retried_with_the_first_failure(
@@ -334,17 +372,62 @@ def test_a_failure_mail_refused_for_now_is_retried_with_the_first_failure(
     assert workspace.totals() == {"emails": 0, "requests": 0, "errors": 1}
 
 
-def test_a_mail_server_that_is_down_until_the_end_leaves_the_job_in_failed(workspace: Workspace, api: CkanApi) -> None:
-    workspace.configure(mail_transport="smtp", smtp_host="127.0.0.1", smtp_port=1, max_attempts=2)
+def test_a_mail_server_that_is_down_for_its_days_leaves_the_job_in_failed(workspace: Workspace, api: CkanApi) -> None:
+    workspace.configure(mail_transport="smtp", smtp_host="127.0.0.1", smtp_port=1)
     id = workspace.queue(api)
-    for _ in range(4):
-        workspace.work()
-        workspace.make_due()
+    workspace.work()
+    age(workspace, id, 5 * DAY - 60)
+    workspace.work()
+    assert workspace.find(id)[0] == "fast"
+    age(workspace, id, 61)
+    assert workspace.work().failed == 1
     folder, job = workspace.find(id)
     assert folder == "failed"
     assert "mail server 127.0.0.1:1: Connection refused" in str(job.failure)
-    assert [attempt.step for attempt in job.attempts] == ["mail"] * 2 + ["failure mail"] * 2
+    assert [attempt.step for attempt in job.attempts] == ["mail"] * 3
     assert workspace.totals() == {"emails": 0, "requests": 0, "errors": 1}
+
+
+def test_a_requester_whose_archive_exists_gets_no_failure_mail(
+    workspace: Workspace, api: CkanApi, smtp: FakeSmtpServer
+) -> None:
+    workspace.configure(**smtp.settings, retry_for={"mail": 1})
+    id = workspace.queue(api)
+    smtp.answer = lambda address: "450 later"
+    workspace.work()
+    age(workspace, id, DAY)
+    smtp.answer, before = lambda address: "450 later" if len(smtp.asked) == 2 else "250 OK", len(smtp.asked)
+    assert workspace.work().failed == 1
+    assert workspace.find(id)[0] == "failed"
+    assert (len(smtp.asked), smtp.mails) == (before + 1, [])
+
+
+def test_administrators_are_told_once_of_what_fails_for_an_hour(
+    workspace: Workspace, api: CkanApi, caplog: pytest.LogCaptureFixture
+) -> None:
+    workspace.configure(mail_transport="smtp", smtp_host="127.0.0.1", smtp_port=1)
+    ids = [workspace.queue(api, q=word) for word in ("n1", "n2")]
+
+    def told() -> list[str]:
+        return [record.message for record in caplog.records if "has failed for an hour" in record.message]
+
+    workspace.work()
+    assert told() == []
+    for _ in range(2):
+        for id in ids:
+            age(workspace, id, 3600)
+        workspace.work()
+    (words,) = told()
+    assert re.search(r"mail has failed for an hour, and is retried for 5 days: mail server .* refused", words)
+    workspace.configure()
+    workspace.make_due()
+    assert workspace.work().served == 2
+    workspace.configure(mail_transport="smtp", smtp_host="127.0.0.1", smtp_port=1)
+    another = workspace.queue(api)
+    workspace.work()
+    age(workspace, another, 3600)
+    workspace.work()
+    assert len(told()) == 2  # another outage
 
 
 # The statistics
@@ -372,8 +455,10 @@ def test_a_database_that_is_missing_holds_no_mail_up_and_repeats_none(
 def test_a_database_that_stays_missing_sends_no_failure_mail(
     workspace: Workspace, api: CkanApi, smtp: FakeSmtpServer
 ) -> None:
-    workspace.configure(**smtp.settings, stats_db="sqlite:///missing/stats.db", max_attempts=1)
-    workspace.queue(api)
+    workspace.configure(**smtp.settings, stats_db="sqlite:///missing/stats.db", retry_for={"statistics": 1})
+    id = workspace.queue(api)
+    assert workspace.work().failed == 0
+    age(workspace, id, DAY)
     assert workspace.work().failed == 1
     assert workspace.where() == {"failed": 1}
     assert [mail["Subject"] for mail in smtp.mails] == ["Resource from 127.0.0.1:" + api.url.rpartition(":")[2]]
@@ -386,14 +471,14 @@ def abandoned(workspace: Workspace, api: CkanApi, *, at: str) -> str:
     """A job whose worker died when the steps up to `at` were done."""
     id = workspace.queue(api)
     if at == "begun":
-        changes: dict[str, Any] = {"archive_name": workspace.store.new_name("0" * 32)}
+        changes: dict[str, Any] = {"archive_directory": workspace.store.new_directory("0" * 32)}
     else:
-        name = workspace.store.new_name("0" * 32)
+        name = workspace.store.new_directory("0" * 32)
         with workspace.store.part(name) as part:
             with zipfile.ZipFile(part, "w") as archive:
                 archive.writestr("resource.csv", CONTENT)
-            archive_of_job = workspace.store.publish(part, name, rows=3, notes=(), now=time.time())
-        changes = {"archive_name": name}
+            archive_of_job = workspace.store.publish(part, name, "r.zip", rows=3, now=time.time())
+        changes = {"archive_directory": name}
         if at != "published":
             changes["archive"] = archive_of_job
         if at in ("link_mailed_at", "request_counted_at"):
@@ -479,7 +564,7 @@ def test_a_job_that_keeps_killing_its_workers_fails(workspace: Workspace, api: C
     held.close()
     assert workspace.work().failed == 1
     folder, job = workspace.find(id)
-    assert (folder, job.failure) == ("failed", "its worker died 3 times while it was at it")
+    assert (folder, job.failure) == ("failed", "its worker died 3 times while it worked on it")
     assert asked(api) == 0
     assert len(workspace.mails) == 1
     assert workspace.totals()["errors"] == 1
@@ -501,13 +586,13 @@ def test_a_killed_workers_job_is_served_by_the_next(workspace: Workspace, api: C
     def fault(handler: Handler, action: str, params: dict[str, Any], number: int) -> bool:
         if not stalled.is_set():
             stalled.set()
-            go_on.wait(30)
+            go_on.wait(PATIENCE)
         return False
 
     api.fault = fault
     id = workspace.queue(api)
     worker = workspace.start("process")
-    assert stalled.wait(30)
+    assert stalled.wait(PATIENCE)
     assert workspace.find(id)[0] == "claimed"
     worker.kill()
     worker.communicate()
@@ -535,11 +620,11 @@ def test_sigterm_while_packaging_returns_the_job_at_once(workspace: Workspace) -
         try:
             id = workspace.queue(api, limit=5000)
             worker = workspace.start("process")
-            assert stalled.wait(30)
-            until(lambda: list(workspace.store.directory.glob(".*.part")))
+            assert stalled.wait(PATIENCE)
+            until(lambda: list(workspace.store.directory.glob(".*.part*")))
             told = time.monotonic()
             worker.terminate()
-            assert worker.communicate(timeout=30) == ("", "")
+            assert worker.communicate(timeout=PATIENCE) == ("", "")
             assert worker.returncode == 0
             assert time.monotonic() - told < 10
         finally:
@@ -561,11 +646,11 @@ def test_sigterm_while_the_mail_server_takes_its_time_finishes_that_job_first(
     smtp.hold = threading.Event()
     ids = [workspace.queue(api), workspace.queue(api)]
     worker = workspace.start("process")
-    assert smtp.holding.wait(30)
+    assert smtp.holding.wait(PATIENCE)
     worker.terminate()
     assert worker.poll() is None
     smtp.hold.set()
-    assert worker.communicate(timeout=30) == ("", "")
+    assert worker.communicate(timeout=PATIENCE) == ("", "")
     assert worker.returncode == 0
     assert [workspace.find(id)[0] for id in ids] == ["done", "fast"]
     assert len(smtp.mails) == 1
@@ -580,7 +665,7 @@ def test_stopped_while_another_worker_builds_the_same(workspace: Workspace, api:
         until(lambda: workspace.where() == {"claimed": 1} and workspace.find(id)[1].attempts)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    with workspace.store.building(cache_key(workspace.find(id)[1].request)), stop.on_signals():
+    with workspace.spool.building(cache_key(workspace.find(id)[1].request)), stop.on_signals():
         threading.Thread(target=tell).start()
         tally = workspace.work(stop=stop)
     assert (tally.served, tally.failed) == (0, 0)

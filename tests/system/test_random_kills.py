@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from support.workspace import FakeSmtpServer, Workspace, environment, small_ckan, until
+from support.workspace import PATIENCE, FakeSmtpServer, Workspace, environment, small_ckan, until
 
 from ckanpackager.maintenance.clean import clean
 
@@ -91,8 +91,8 @@ def test_workers_killed_at_random_serve_every_accepted_job_once(workspace: Works
         finally:
             over.set()
             for receiver in receivers:
-                receiver.join(30)
-        until(lambda: workspace.where().get("done") == JOBS, 60)
+                receiver.join(PATIENCE)
+        until(lambda: workspace.where().get("done") == JOBS)
         for worker in workers:
             os.kill(worker, signal.SIGTERM)
         until(lambda: not any(map(alive, workers)))

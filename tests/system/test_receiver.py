@@ -18,7 +18,7 @@ from urllib.parse import quote, quote_plus, urlencode
 import msgspec
 import pytest
 import yaml
-from support.workspace import Workspace, environment
+from support.workspace import PATIENCE, Workspace, environment
 from support.wsgi_client import REQUESTS, SECRET, Answer, WsgiClient, call
 
 import ckanpackager
@@ -251,7 +251,7 @@ def test_json_may_have_the_real_types(client: WsgiClient) -> None:
         b'{"secret": ' + b"9" * 5000 + b"}",
         b'{"secret": "\0"}',
         b"{1: 2}",
-        b'{"a": ' + b"[" * 5000 + b"]" * 5000 + b"}",
+        b'{"a": ' + b"[" * 200_000 + b"]" * 200_000 + b"}",
         b"[" * 5 + b'{"a": ' * 100_000,
         b"%7B%22a%22",
         b"%7B%FF%7D",
@@ -270,7 +270,7 @@ def test_bodies_that_are_nothing(client: WsgiClient, body: bytes) -> None:
         refused(answer, 400, "neither form fields nor a JSON object")
 
 
-@pytest.mark.parametrize("depth", [40, 60, 900, 960, 990])
+@pytest.mark.parametrize("depth", [40, 60, 900, 960, 990, 5000, 30_000])  # which later Pythons read
 @pytest.mark.parametrize("path", ["/status", "/statistics/requests", LATER])
 def test_no_depth_of_nesting_is_an_internal_error(client: WsgiClient, path: str, depth: int) -> None:
     start = json.dumps({**DATASTORE, "secret": SECRET}).removesuffix("}")
@@ -410,14 +410,15 @@ def unavailable(answer: Answer) -> None:
     assert "/" not in answer.json["message"]  # nothing of the inside
 
 
-def test_a_spool_that_is_a_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_spool_that_is_a_file(tmp_path: Path) -> None:
     application = make_application(Workspace(tmp_path, secret=SECRET).settings)
     shutil.rmtree(tmp_path / "spool")
     (tmp_path / "spool").write_text("")
     body = urlencode({"secret": SECRET, **DATASTORE}).encode()
-    unavailable(call(application, LATER, body, REQUEST_METHOD="POST", CONTENT_LENGTH=str(len(body))))
+    answer = call(application, LATER, body, REQUEST_METHOD="POST", CONTENT_LENGTH=str(len(body)))
+    unavailable(answer)
     unavailable(call(application, "/jobs/x", b""))
-    assert str(tmp_path / "spool") in caplog.text  # but for the administrator
+    assert str(tmp_path / "spool") in answer.log  # but for the administrator
 
 
 @pytest.mark.parametrize("folder", ["tmp", "slow"])
@@ -458,9 +459,7 @@ def test_the_spool_is_made_where_it_is_missing(client: WsgiClient) -> None:
 # --- faults of our own
 
 
-def test_an_internal_error_shows_nothing(
-    client: WsgiClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_internal_error_shows_nothing(client: WsgiClient, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any) -> Any:
         raise RuntimeError("the password is hunter2")
 
@@ -468,17 +467,15 @@ def test_an_internal_error_shows_nothing(
     answer = client.post("/status")
     refused(answer, 500)
     assert "hunter2" not in answer.text
-    assert "hunter2" in caplog.text
-    assert "Traceback" not in caplog.text
+    assert "hunter2" in answer.log
+    assert "Traceback" not in answer.log
 
 
-def test_debug_logs_the_traceback(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_debug_logs_the_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(application, "respond", lambda *_: 1 / 0)
     answer = WsgiClient(tmp_path, debug=True).post("/status")
     refused(answer, 500)
-    assert "Traceback" in caplog.text
+    assert "Traceback" in answer.log
 
 
 def test_statistics_out_of_reach(tmp_path: Path) -> None:
@@ -507,6 +504,7 @@ def test_status(client: WsgiClient, path: str) -> None:
         "queue_length": 0,
         "processed_requests": 0,
         "queues": {"fast": 0, "slow": 0, "claimed": 0, "failed": 0, "done": 0},
+        "named_packages": [],
         "oldest_waiting": None,
         "failed_last_24_hours": 0,
         "workers": [],
@@ -568,9 +566,10 @@ def test_status_with_an_empty_job_is_status(client: WsgiClient) -> None:
 
 def test_clear_caches(client: WsgiClient) -> None:
     store = client.workspace.store
-    with store.part("0" * 32 + "-" + "1" * 32 + ".zip") as part:
+    directory = store.new_directory("0" * 32)
+    with store.part(directory) as part:
         part.write_bytes(b"x")
-        store.publish(part, "0" * 32 + "-" + "1" * 32 + ".zip", rows=1, notes=(), now=1)
+        store.publish(part, directory, "title.zip", rows=1, now=1)
     assert accepted(client.post("/clear_caches"))["removed"] == 1
     said = accepted(client.post("/clear_caches"))
     assert (said["removed"], said["message"], said["msg"]) == (0, "0 archives removed", "0 archives removed")
@@ -745,7 +744,7 @@ def cgi(workspace: Workspace, body: bytes = b"", *, before: tuple[str, ...] = ()
         input=body,
         env=environment(known | environ),
         capture_output=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=True,
         preexec_fn=limit,
     )
@@ -755,7 +754,7 @@ def cgi(workspace: Workspace, body: bytes = b"", *, before: tuple[str, ...] = ()
     if status.startswith("5"):
         assert run.stderr.count(b"\n") == 1, run.stderr
     else:
-        assert run.stderr == b""
+        assert run.stderr.count(b"\n") <= 1, run.stderr
     return Answer(int(status[:3]), run.stderr.decode() if status.startswith("5") else status[4:], headers, content)
 
 
@@ -829,6 +828,7 @@ def test_the_front_door_imports_nothing_heavy() -> None:
 
 def test_the_log_is_ours(client: WsgiClient, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG):
-        accepted(client.post(LATER, **DATASTORE, key="hush-hush"))
-        refused(client.post("/status", "hush-hush"), 401)
-    assert "hush" not in caplog.text
+        answers = [client.post(LATER, **DATASTORE, key="hush-hush"), client.post("/status", "hush-hush")]
+    accepted(answers[0])
+    refused(answers[1], 401)
+    assert caplog.text == "" and all(answer.log and "hush" not in answer.log for answer in answers)

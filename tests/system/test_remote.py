@@ -10,7 +10,7 @@ from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
-from support.workspace import CommandResult, Workspace, until
+from support.workspace import PATIENCE, CommandResult, Workspace, until
 
 from ckanpackager.demo.ckan_api import CkanApi
 from ckanpackager.receiver.application import make_application
@@ -182,7 +182,7 @@ def test_queue_wait_follows_a_job_that_is_elsewhere_to_its_link(
     waiting = workspace.start("queue", "-D", "--wait", "-p", host, *words(api, f"secret:{SECRET}"))
     until(lambda: there.spool.names("fast"))
     there.work()
-    out, err = waiting.communicate(timeout=60)
+    out, err = waiting.communicate(timeout=PATIENCE)
     id, link = out.splitlines()
     assert (waiting.returncode, err) == (0, "")
     assert there.find(id)[0] == "done"
@@ -195,7 +195,7 @@ def test_queue_wait_tells_why_a_job_failed_elsewhere(
     waiting = workspace.start("-q", "queue", "-D", "--wait", "-s", SECRET, "-p", host, *words(api, "sort:nofield"))
     until(lambda: there.spool.names("fast"))
     there.work()
-    out, err = waiting.communicate(timeout=60)
+    out, err = waiting.communicate(timeout=PATIENCE)
     assert (waiting.returncode, out) == (1, "")
     assert err.count("\n") == 1
     assert 'invalid value "nofield"' in err

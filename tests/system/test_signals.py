@@ -7,6 +7,7 @@ import sys
 import time
 
 import pytest
+from support.workspace import PATIENCE
 
 from ckanpackager.worker.signals import Stop, Stopped
 
@@ -94,4 +95,4 @@ for _ in range(300):
 
 def test_no_moment_is_the_wrong_one_for_a_signal() -> None:
     """A handler that took a lock would find it held by the very thread that it interrupts, some day."""
-    assert subprocess.run([sys.executable, "-c", STORM], timeout=60, check=False).returncode == 0
+    assert subprocess.run([sys.executable, "-c", STORM], timeout=PATIENCE, check=False).returncode == 0

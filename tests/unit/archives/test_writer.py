@@ -100,20 +100,54 @@ def test_an_archive_of_nothing_is_one(tmp_path):
     assert read(tmp_path / "a.zip") == {}
 
 
-def test_every_entry_has_the_fields_of_zip64(tmp_path):
+def test_a_small_archive_has_nothing_of_zip64(tmp_path):
+    """busybox and funzip refuse it, and the Finder unpacks the first file alone."""
     write(tmp_path / "a.zip", ENTRIES)
     data = (tmp_path / "a.zip").read_bytes()
     with zipfile.ZipFile(tmp_path / "a.zip") as zip:
         for info in zip.infolist():
-            assert info.extract_version == 45
-            assert info.extra.startswith(struct.pack("<2H", 1, 24)) or not info.extra  # zipfile takes out what it read
+            assert (info.extract_version, info.extra) == (20, b"")
             local = data[info.header_offset :]
-            assert struct.unpack("<3I", local[14:26]) == (info.CRC, 0xFFFFFFFF, 0xFFFFFFFF)
+            assert struct.unpack("<H", local[4:6]) == (20,)
+            assert struct.unpack("<3I", local[14:26]) == (info.CRC, info.compress_size, info.file_size)
             name = struct.unpack("<H", local[26:28])[0]
-            extra = struct.unpack("<2H2Q", local[30 + name : 50 + name])
-            assert extra == (1, 16, info.file_size, info.compress_size)
-    assert data[-98:-94] == b"PK\6\6"
-    assert data[-42:-38] == b"PK\6\7"
+            assert struct.unpack("<2H", local[30 + name : 34 + name]) == (0xA11E, 16)  # padding
+    assert data[-22:-18] == b"PK\5\6"
+    assert data[-42:-38] != b"PK\6\7"
+
+
+def test_a_large_entry_has_the_fields_of_zip64_and_a_small_one_beside_it_none(tmp_path):
+    more = 2**32 - 1
+    with (tmp_path / "a.zip").open("wb") as file:
+        zip = ZipArchive(file, 2, NOW)
+        with zip.open("small") as entry:
+            entry.write(b"a")
+        with zip.open("large") as entry:
+            entry.size += more  # as if it had been written
+        zip.finish()
+    data = (tmp_path / "a.zip").read_bytes()
+    with zipfile.ZipFile(tmp_path / "a.zip") as zip_file:
+        small, large = zip_file.infolist()
+    assert (small.extract_version, large.extract_version) == (20, 45)
+    local = data[large.header_offset :]
+    assert struct.unpack("<2I", local[18:26]) == (0xFFFFFFFF, 0xFFFFFFFF)
+    assert struct.unpack("<2H2Q", local[35:55]) == (1, 16, more, large.compress_size)
+
+
+def test_a_file_that_must_stay_small_is_refused_if_it_does_not(tmp_path):
+    with (tmp_path / "a.zip").open("wb") as file:
+        zip = ZipArchive(file, 2, NOW, zip64=False)
+        with pytest.raises(ValueError, match="too large for a ZIP without ZIP64"), zip.open("large") as entry:
+            entry.size += 2**32
+
+
+def test_the_sizes_of_complete_files_are_known(tmp_path):
+    for zip_command in (None, ZIP_COMMAND):
+        with create(tmp_path / "a.zip", Archives(zip_command=zip_command), NOW) as writing:
+            for name, content in ENTRIES.items():
+                with writing.open(name) as entry:
+                    entry.write(content)
+            assert writing.sizes == {name: len(content) for name, content in ENTRIES.items()}
 
 
 def test_names_are_utf8_modes_are_plain_and_the_time_is_now(tmp_path, monkeypatch):
@@ -122,7 +156,7 @@ def test_names_are_utf8_modes_are_plain_and_the_time_is_now(tmp_path, monkeypatc
     write(tmp_path / "a.zip", ENTRIES)
     with zipfile.ZipFile(tmp_path / "a.zip") as zip:
         for info in zip.infolist():
-            assert info.flag_bits == 0x800
+            assert info.flag_bits == (0 if info.filename.isascii() else 0x800)
             assert stat.filemode(info.external_attr >> 16) == "-rw-r--r--"
             assert info.date_time == (*time.gmtime(NOW)[:5], time.gmtime(NOW)[5] // 2 * 2)
 
@@ -168,7 +202,7 @@ def test_an_archive_may_have_more_entries_than_zip_could_count(count):
     zip = ZipArchive(file, 2, NOW)
     with zip.open("a"):
         pass
-    zip._directory *= count
+    zip._members *= count
     zip.finish()
     with zipfile.ZipFile(file) as zip_file:
         assert len(zip_file.infolist()) == count
@@ -252,8 +286,14 @@ def test_a_full_disk_is_a_temporary_failure_that_says_so():
 def test_a_missing_directory_is_a_temporary_failure_that_names_it(tmp_path):
     with pytest.raises(TemporaryFailure, match=f"archive {tmp_path}/no/a.zip: No such file"):
         write(tmp_path / "no" / "a.zip", ENTRIES)
-    with pytest.raises(TemporaryFailure, match=f"archive {tmp_path}/no.*: No such file"):
-        write(tmp_path / "a.zip", ENTRIES, temp_directory=str(tmp_path / "no"), zip_command="zip {output} {input}")
+    (tmp_path / "file").touch()
+    with pytest.raises(TemporaryFailure, match=f"archive {tmp_path}/file/no: Not a directory"):
+        write(tmp_path / "a.zip", ENTRIES, temp_directory=str(tmp_path / "file" / "no"))
+
+
+def test_a_missing_temporary_directory_is_made(tmp_path):
+    write(tmp_path / "a.zip", ENTRIES, temp_directory=str(tmp_path / "new" / "temp"), zip_command=ZIP_COMMAND)
+    assert (tmp_path / "new" / "temp").is_dir() and zipfile.ZipFile(tmp_path / "a.zip").testzip() is None
 
 
 # --- zip_command
@@ -276,6 +316,27 @@ def test_a_zip_command_zips_every_file(tmp_path, scratch):
     write(tmp_path / "a.zip", ENTRIES, zip_command=ZIP_COMMAND, temp_directory=scratch)
     assert read(tmp_path / "a.zip") == ENTRIES
     assert os.listdir(scratch) == []
+
+
+def test_an_endless_output_of_a_zip_command_takes_no_memory(tmp_path):
+    program = command(tmp_path, "chatty", "yes out & yes err >&2")
+    tracemalloc.start()
+    try:
+        with pytest.raises(TemporaryFailure, match=r"did not end within 0\.5 seconds"):
+            write(tmp_path / "a.zip", ENTRIES, zip_command=f"{program} {{output}} {{input}}", zip_timeout=0.5)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 10_000_000
+
+
+def test_a_zip_command_learns_no_secret_of_ours(tmp_path, monkeypatch):
+    monkeypatch.setenv("CKANPACKAGER_SECRET", "hunter2")
+    monkeypatch.setenv("ZIPOPT", "-9")
+    program = command(tmp_path, "environment", 'env > "$1"')
+    write(tmp_path / "a.zip", {"x": b""}, zip_command=f"{program} {{output}} {{input}}")
+    assert b"hunter2" not in (tmp_path / "a.zip").read_bytes()
+    assert b"ZIPOPT=-9" in (tmp_path / "a.zip").read_bytes()
 
 
 def test_a_zip_command_adds_nothing_to_what_a_dead_worker_left(tmp_path):
@@ -308,7 +369,7 @@ def test_no_name_is_anything_but_a_name_to_a_zip_command(name, tmp_path, scratch
 
 
 def test_the_words_of_a_zip_command_are_split_as_a_shell_does_and_run_by_none(tmp_path):
-    program = command(tmp_path, "my zip", f'printf "%s\\n" "$@" > "{tmp_path}/words"; touch "$2"')
+    program = command(tmp_path, "my zip", f'printf "%s\\n" "$@" > "{tmp_path}/words"; echo PK > "$2"')
     write(tmp_path / "a.zip", {"x": b""}, zip_command=f"'{program}' --out={{output}} {{output}} 'a  b' \"c;d\" $HOME *")
     words = (tmp_path / "words").read_text().splitlines()
     assert words == [f"--out={tmp_path}/a.zip", f"{tmp_path}/a.zip", "a  b", "c;d", "$HOME", "*"]
@@ -391,6 +452,7 @@ def test_a_worker_that_is_told_to_stop_ends_its_command(tmp_path, scratch):
     program = command(tmp_path, "program", f"echo $$ > {pid}.new; mv {pid}.new {pid}; exec sleep 60")
 
     def stop(number: int, frame: object) -> None:
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # a worker, too, is interrupted once
         raise Stopped
 
     def signal_me() -> None:
@@ -414,12 +476,17 @@ def test_a_worker_that_is_told_to_stop_ends_its_command(tmp_path, scratch):
 
 def test_the_scratch_directory_is_nobody_elses(tmp_path, scratch):
     seen: list[tuple[str, str]] = []
-    with create(tmp_path / ".key.zip.part", Archives(zip_command=ZIP_COMMAND, temp_directory=scratch), NOW) as writing:
+    (tmp_path / ".key-x.part").mkdir()
+    with create(
+        tmp_path / ".key-x.part" / "archive.zip",
+        Archives(zip_command=ZIP_COMMAND, temp_directory=scratch),
+        NOW,
+    ) as writing:
         with writing.open("a"):
             pass
         (directory,) = Path(scratch).iterdir()
         seen.append((directory.name, stat.filemode(directory.stat().st_mode)))
-    assert seen[0][0].startswith("ckanpackager-key.zip.part-")
+    assert seen[0][0].startswith("ckanpackager-key-x.part-")
     assert seen[0][1] == "drwx------"
     assert tempfile.gettempdir() != scratch
 

@@ -38,7 +38,7 @@ def test_meta_xml_says_where_everything_is():
     <id index="0"/>
     <field index="1" term="http://rs.tdwg.org/dwc/terms/eventDate"/>
     <field index="2" term="http://purl.org/dc/terms/modified"/>
-    <field index="3" term="http://rs.tdwg.org/dwc/terms/dynamicProperties"/>
+    <field index="3" term="http://rs.tdwg.org/dwc/terms/associatedMedia"/>
   </core>
   <extension encoding="UTF-8" linesTerminatedBy="\\n" fieldsTerminatedBy="," fieldsEnclosedBy="&quot;" ignoreHeaderLines="1" rowType="http://rs.gbif.org/terms/1.0/Multimedia">
     <files><location>multimedia.csv</location></files>

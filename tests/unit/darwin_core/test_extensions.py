@@ -31,9 +31,9 @@ def test_all_that_are_promised_come_along():
 @pytest.mark.parametrize(
     "name, row_type, terms, some",
     [
-        ("occurrence", DWC + "Occurrence", 198, {"eventDate": DWC + "eventDate", "modified": DCTERMS + "modified"}),
-        ("taxon", DWC + "Taxon", 52, {"genericName": DWC + "genericName"}),
-        ("event", DWC + "Event", 97, {"eventID": DWC + "eventID", "language": "http://purl.org/dc/elements/1.1/language"}),
+        ("occurrence", DWC + "Occurrence", 202, {"eventDate": DWC + "eventDate", "modified": DCTERMS + "modified"}),
+        ("taxon", DWC + "Taxon", 54, {"genericName": DWC + "genericName"}),
+        ("event", DWC + "Event", 99, {"eventID": DWC + "eventID", "language": "http://purl.org/dc/elements/1.1/language"}),
         ("multimedia", "http://rs.gbif.org/terms/1.0/Multimedia", 15, {"format": DCTERMS + "format"}),
         ("audiovisual", "http://rs.tdwg.org/ac/terms/Multimedia", 151, {"accessURI": "http://rs.tdwg.org/ac/terms/accessURI"}),
         ("measurement_or_fact", DWC + "MeasurementOrFact", 11, {"measurementValue": DWC + "measurementValue"}),

@@ -131,10 +131,10 @@ def test_a_record_without_any_value_for_an_extension_has_no_row_there():
 
 def test_a_term_of_several_definitions_belongs_to_the_core_else_to_the_first():
     plan = compile_plan(
-        ["_id", "typeStatus", "title", "source"],
+        ["_id", "typeStatus", "title", "creator"],
         DarwinCore(dwc_additional_extensions=["identification_history", "multimedia", "audiovisual"]),
     )
-    assert columns(plan) == {"occurrence.csv": ["typeStatus"], "multimedia.csv": ["title", "source"]}
+    assert columns(plan) == {"occurrence.csv": ["typeStatus"], "multimedia.csv": ["title", "creator"]}
 
 
 def test_each_object_in_a_nested_field_is_a_row_with_defaults_for_what_is_missing():
@@ -164,10 +164,32 @@ def test_a_mapping_names_the_key_and_a_formatter_surrounds_values_not_defaults()
     media = MEDIA | {"mappings": {"format": "mime"}, "formatters": {"format": "image/{}"}}
     files = written(
         ["_id", "media"],
-        [[1, [{"mime": "png", "format": "x"}, {"mime": None}, {"mime": 3}, {"mime": ""}]]],
+        [[1, [{"mime": "png", "format": "x"}, {}, {"mime": 3}, {"mime": ""}]]],
         dwc_extension_fields={"media": media},
     )
     assert [row[2] for row in files["multimedia.csv"][1:]] == ["image/png", "image/jpeg", "image/3", ""]
+
+
+def test_an_explicit_null_stays_empty_where_a_missing_value_takes_the_default():
+    media = MEDIA | {"mappings": {"format": "mime"}}
+    files = written(
+        ["_id", "media"],
+        [[1, [{"mime": None, "type": None}, {"mime": None, "format": "image/gif"}, {}]]],
+        dwc_extension_fields={"media": media},
+    )
+    assert [row[1:3] for row in files["multimedia.csv"][1:]] == [
+        ["", ""],
+        ["StillImage", ""],
+        ["StillImage", "image/jpeg"],
+    ]
+
+
+def test_an_object_without_the_mapped_name_is_asked_for_the_terms_own():
+    media = MEDIA | {"mappings": {"format": "mime"}, "formatters": {"format": "image/{}"}}
+    files = written(
+        ["_id", "media"], [[1, [{"format": "image/gif"}, {"format": None}]]], dwc_extension_fields={"media": media}
+    )
+    assert [row[2] for row in files["multimedia.csv"][1:]] == ["image/gif", ""]
 
 
 def test_a_formatter_is_text_in_which_no_other_brace_or_name_means_anything():

@@ -3,6 +3,7 @@
 import csv
 import datetime
 import json
+import re
 import subprocess
 import weakref
 import zipfile
@@ -14,13 +15,20 @@ from typing import Any
 import pytest
 from support.programs import needs
 
+from ckanpackager.archives.zip64 import ZipArchive
 from ckanpackager.demo import sample
 from ckanpackager.errors import PermanentFailure, TemporaryFailure
+from ckanpackager.formats import xlsx
 from ckanpackager.formats.json_values import Number
-from ckanpackager.formats.xlsx import write_workbook
+from ckanpackager.formats.xlsx import ROWS_AT_ONCE
 
 openpyxl = pytest.importorskip("openpyxl")
 unescape = pytest.importorskip("openpyxl.utils.escape").unescape
+
+
+def write_workbook(path: Path, fields: Sequence[tuple[str, str]], rows: Any, **limits: int) -> list[str]:
+    with path.open("w+b") as file:
+        return xlsx.write_workbook(ZipArchive(file, level=1, now=0, zip64=False), fields, rows, **limits)
 
 
 def cells(tmp_path: Path, type: str, values: Sequence[Any]) -> list[Any]:
@@ -282,7 +290,7 @@ def test_a_table_that_is_too_wide_is_refused(tmp_path: Path) -> None:
         write_workbook(tmp_path / "table.xlsx", fields, [])
 
 
-def test_rows_are_taken_one_by_one_and_let_go(tmp_path: Path) -> None:
+def test_rows_are_taken_some_at_a_time_and_let_go(tmp_path: Path) -> None:
     class Row(list[Any]):
         """A list that can be watched."""
 
@@ -297,8 +305,8 @@ def test_rows_are_taken_one_by_one_and_let_go(tmp_path: Path) -> None:
             yield row
             most = max(most, sum(seen() is not None for seen in given))
 
-    write_workbook(tmp_path / "table.xlsx", [("n", "int4")], rows(), rows_per_sheet=100)
-    assert most <= 2
+    write_workbook(tmp_path / "table.xlsx", [("n", "int4")], rows(), rows_per_sheet=2 * ROWS_AT_ONCE)
+    assert most <= 2 * ROWS_AT_ONCE
 
 
 def test_a_failure_among_the_rows_comes_through(tmp_path: Path) -> None:
@@ -379,3 +387,38 @@ def test_libreoffice_opens_it(tmp_path: Path) -> None:
 def read_csv(path: Path) -> list[list[str]]:
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.reader(file))
+
+
+@pytest.mark.parametrize(
+    ("type", "plain", "awkward"),
+    [
+        ("text", ["a", "b & <c>\r\n", None, "", "é東"], ["\x00", "_x000B_", " end ", "\ud800", 5, True, ["a"]]),
+        ("int4", [1, -2, None, 10**14], [10**15, 2**63, "007", True]),
+        ("numeric", [Number("70.4300"), 5, None], [Number("1e400"), Number("1234567890.123456"), "NaN", "12.5"]),
+        ("float8", [Number("0.30000000000000004"), Number("-0.5"), None], [Number("1e-07"), Number("1e-310"), "NaN"]),
+        ("timestamp", ["2018-12-17T11:23:06.000", None, "1999-01-01 00:00:00"], ["1850-06-01T00:00:00", "soon", ""]),
+        ("timestamp", ["2018-12-17T11:23:06.250"], ["2018-12-17T11:23:06", "2018-02-31T00:00:00", "2018-12-17"]),
+        ("date", ["2018-12-17", None], ["1850-06-01", "infinity"]),
+        ("json", [["a"], {"b": None}, None, "text", 1], [["\x0b"], " ", "<"]),
+        ("bool", [True, False, None], ["t", 1]),
+    ],
+)  # fmt: skip
+def test_a_cell_is_the_same_whatever_stands_beside_it(tmp_path: Path, type: str, plain: Any, awkward: Any) -> None:
+    """Columns of plain values are made at once, others cell by cell."""
+
+    def xml(given: Sequence[Any]) -> list[str]:
+        write_workbook(tmp_path / "table.xlsx", [("it", type), ("end", "int")], [[value, 1] for value in given])
+        sheet = zipfile.ZipFile(tmp_path / "table.xlsx").read("xl/worksheets/sheet1.xml").decode()
+        rows = re.findall(r"<row .*?</row>", sheet, re.DOTALL)[1:]
+        return [re.sub(r'r="A?[0-9]+"', "", row).partition('<c r="B')[0] for row in rows]
+
+    alone = [xml([value])[0] for value in (*plain, *awkward)]
+    assert xml([*plain, *awkward]) == alone
+    assert xml(plain) == alone[: len(plain)]
+
+
+def test_a_note_counts_a_cut_cell_once_where_a_sheet_ends(tmp_path: Path) -> None:
+    rows = [["x" * 40_000] for _ in range(5)]
+    notes = write_workbook(tmp_path / "table.xlsx", [("a", "text")], rows, bytes_per_sheet=80_000)
+    assert notes[0] == "5 cells longer than 32,767 characters were cut"
+    assert [len(rows) for rows in sheets(tmp_path / "table.xlsx").values()] == [4, 3]

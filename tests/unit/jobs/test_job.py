@@ -86,7 +86,7 @@ def changed(**changes: Any) -> bytes:
         b"[]",
         b"\xff\xfe",
         b"[" * 100_000,
-        changed().replace(b'"email"', b'"filters": {"a": %b}, "email"' % (b"[" * 9999 + b"]" * 9999)),
+        changed().replace(b'"email"', b'"filters": {"a": %b}, "email"' % (b"[" * 200_000 + b"]" * 200_000)),
         changed()[:-1],
         changed(request=None),
         changed(request={**GOOD["request"], "task": "rm"}),

@@ -168,7 +168,7 @@ def test_the_extra_parameters_that_ckanext_sends_pass_unless_strict() -> None:
     assert datastore(resource_url="https://x.example.org/", secret="s", anonymous="1") == datastore()
     assert request_from("package_url", {**URL, "format": "csv", "api_url": "x"}) == request_from("package_url", URL)
     assert "resource_url: package_datastore has no such parameter" in refusal(strict=True, resource_url="https://x/")
-    assert "it takes api_url, distinct, doi, email" in refusal(strict=True, anonymous="1")
+    assert "it takes api_url, bom, distinct, doi, email" in refusal(strict=True, anonymous="1")
 
 
 def test_a_strange_name_of_a_parameter_stays_on_its_line() -> None:

@@ -1,0 +1,37 @@
+"""What administrators were told of: one file per kind of failure, so that they hear of an outage once."""
+
+import contextlib
+import os
+import time
+
+from ckanpackager.spool.job_files import JobFiles
+
+AGAIN = 86400  # seconds until they are told again of what goes on
+
+
+class Alerts:
+    """The files in alerts/."""
+
+    def __init__(self, files: JobFiles) -> None:
+        self._files = files
+
+    def is_new(self, kind: str) -> bool:
+        """Whether administrators are to be told of a failure of that kind now; only one worker is told so."""
+        path = self._files.directory / "alerts" / kind
+        try:
+            if path.exists() and time.time() - path.stat().st_mtime < AGAIN:
+                return False
+            path.unlink(missing_ok=True)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            with open(descriptor, "wb"):
+                self._files.give_modes(descriptor)
+        except FileExistsError:
+            return False  # another worker was faster
+        except OSError:
+            return True  # better twice than never
+        return True
+
+    def over(self, kind: str) -> None:
+        """It works again."""
+        with contextlib.suppress(OSError):
+            (self._files.directory / "alerts" / kind).unlink()
