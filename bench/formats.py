@@ -16,7 +16,7 @@ from tabulate import tabulate
 
 from bench.packaging import CONFIGURATION, Measured, run
 
-FORMATS = ("csv", "tsv", "ndjson", "xlsx", "dwca")
+FORMATS = ("csv", "tsv", "ndjson", "xlsx", "parquet", "dwca")
 MEDIA = """\
 dwc_extension_fields:
   Associated Media:

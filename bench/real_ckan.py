@@ -31,7 +31,9 @@ def main() -> None:
     parser.add_argument("--compare", action="store_true", help="compare the body with the dump's")
     parser.add_argument("--key", action="append", default=[], help="a line of the configuration")
     options = parser.parse_args()
-    ours, dumps, lines = [], [], []
+    ours: list[float] = []
+    dumps: list[float] = []
+    lines: list[tuple[object, ...]] = []
     with tempfile.TemporaryDirectory(prefix="ckanpackager-bench-") as directory:
         for number in range(options.runs):
             for way, measure, into in (("ckanpackager", _ours, ours), ("curl dump | zip", _dump, dumps)):

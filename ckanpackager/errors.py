@@ -54,6 +54,10 @@ class Unanswered(TemporaryFailure):
     """It may have happened: the other side did not say so in time."""
 
 
+class WorkerDied(TemporaryFailure):
+    """The process on another machine that did it has died; a job that kills `max_attempts` of them fails."""
+
+
 class PermanentFailure(CkanpackagerError):
     """It failed and will fail again: a retry makes no sense."""
 

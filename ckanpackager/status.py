@@ -62,6 +62,7 @@ class JobStatus(Struct, frozen=True, kw_only=True):
 
 
 UNKNOWN = JobStatus(state="unknown", message=MESSAGES["unknown"])
+EXPIRED = JobStatus(state="expired", message=MESSAGES["expired"])
 
 
 class Event(Struct, frozen=True):
@@ -82,6 +83,18 @@ class JobReport(JobStatus, frozen=True, kw_only=True):
     history: list[Event] = []
 
 
+class NamedStatus(Struct, frozen=True, kw_only=True):
+    """How a named package stands; times are seconds since 1970, what is not known is unset."""
+
+    name: str
+    published: float | UnsetType = UNSET
+    size: int | UnsetType = UNSET
+    rows: int | UnsetType | None = UNSET
+    download_url: str | UnsetType = UNSET
+    looked_at: float | UnsetType = UNSET  # when its source was last looked at
+    failed: str | UnsetType = UNSET  # why its last refresh failed
+
+
 class ServiceStatus(Struct, frozen=True, kw_only=True):
     """Numbers of jobs by folder, the age of the oldest waiting job in seconds, recent failures, and the workers.
 
@@ -95,6 +108,7 @@ class ServiceStatus(Struct, frozen=True, kw_only=True):
     oldest_waiting: float | None = None
     failed_last_24_hours: int = 0
     workers: list[Worker] = []
+    named_packages: list[NamedStatus] = []
 
 
 def service_status(spool: Spool, now: float) -> ServiceStatus:
@@ -136,7 +150,7 @@ def job_report(folder: str, job: Job, settings: Settings, spool: Spool, now: flo
     if job.archive and state not in ("failed", "cancelled"):
         known |= {"rows": job.archive.rows, "size": job.archive.size, "notes": list(job.archive.notes)}
         known |= {"expires": expiry(job.archive, settings)}
-        if state != "expired" and (url := settings.mail.archive_url(job.archive.name)):
+        if state != "expired" and (url := archive_url(job.archive, settings, now)):
             known |= {"download_url": url}
     return JobReport(
         **known,
@@ -190,6 +204,25 @@ def _attempt_event(attempt: Attempt) -> Event:
 def expiry(archive: Archive, settings: Settings) -> float:
     """When an archive may be removed, in seconds since 1970."""
     return archive.published + settings.archives.keep_archives * DAY
+
+
+def archive_url(archive: Archive, settings: Settings, now: float) -> str:
+    """The address of an archive; an empty text where it has none.
+
+    Raises TemporaryFailure if a bucket's link cannot be signed.
+    """
+    if settings.mail.download_url or not settings.archives.store_url:
+        return settings.mail.archive_url(archive.name)
+    from ckanpackager.archives.store import open_store
+
+    return open_store(settings).link(archive, expiry(archive, settings), now)
+
+
+def named_url(archive: Archive, settings: Settings) -> str:
+    """The stable address of a named package; the receiver redirects to a bucket that is not served."""
+    if settings.archives.store_url and not settings.mail.download_url and settings.receiver.public_url:
+        return f"{settings.receiver.public_url}/archives/{archive.name}"
+    return settings.mail.archive_url(archive.name)
 
 
 def human_size(size: float) -> str:

@@ -8,12 +8,19 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from support.programs import how_to_run
 from support.workspace import CommandResult, FakeSmtpServer, Workspace, small_ckan
 
 from ckanpackager.cli.main import main
 from ckanpackager.demo.ckan_api import CkanApi
+
+# No search is too slow: on a busy machine each takes many times as long as on an idle one.
+hypothesis.settings.register_profile(
+    "ckanpackager", deadline=None, database=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("ckanpackager")
 
 
 @pytest.fixture

@@ -1,86 +1,56 @@
-"""The store: the directory of finished archives, which the web server serves.
+"""The store of finished archives: a directory, or a bucket.  Both keep the same promises."""
 
-    <key>-<random>.zip          an archive; it is there whole or not at all
-    .<key>-<random>.zip.json    what is known about it; an archive without it is not handed out again
-    .<key>-<random>.zip.part    being written
-    .<key>.lock                 held while an archive of that key is built, so that two at once build it once
+from __future__ import annotations
 
-The key stands for a request's parameters, the random half makes the name one that cannot be guessed.
-"""
-
-import contextlib
-import os
-import re
-import secrets
-import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Protocol
 
-import msgspec
-from filelock import lock_descriptor
-
-from ckanpackager import durable_files
+from ckanpackager.config.settings import Settings
 from ckanpackager.jobs.job import Archive
 
-_OWN = re.compile(r"\.[0-9a-f]{32}(-[0-9a-f]{32}\.zip\.(json|part)|\.lock)")
-POLL = 0.1  # seconds between two looks whether the other worker has built it
 
+class Store(Protocol):
+    """Every method raises TemporaryFailure where the store cannot be used now."""
 
-class Store:
-    """The archives in `directory`; the same request gets the same one for `cache_time` seconds."""
+    def prepare(self) -> None: ...
 
-    def __init__(self, directory: Path, cache_time: float) -> None:
-        self.directory = directory
-        self.cache_time = cache_time
-
-    def new_name(self, key: str) -> str:
-        return f"{key}-{secrets.token_hex(16)}.zip"
-
-    def prepare(self) -> None:
-        with self._explained():
-            self.directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+    def new_directory(self, key: str) -> str:
+        """The name of a directory for an archive of that key."""
 
     def find(self, key: str, now: float) -> Archive | None:
-        """The newest archive of that key that is young enough to be handed out again.  Raises TemporaryFailure."""
-        known = [archive for name in self._names() if name.startswith(f"{key}-") and (archive := self.get(name))]
-        young = [archive for archive in known if archive.complete and abs(now - archive.published) < self.cache_time]
-        return max(young, key=lambda archive: archive.published, default=None)
+        """The newest archive of that key, if it is young enough to be handed out again."""
 
-    def get(self, name: str) -> Archive | None:
-        """The archive of that name, if it is there, whole.  Raises TemporaryFailure."""
-        with self._explained():
-            try:
-                (self.directory / name).stat()
-                return msgspec.json.decode(self._about(name).read_bytes(), type=Archive)
-            except (FileNotFoundError, msgspec.DecodeError):
-                return None
+    def get(self, directory: str) -> Archive | None:
+        """The archive in that directory, if it is there."""
 
-    @contextlib.contextmanager
-    def building(self, key: str) -> Iterator[None]:
-        """Hold the key's lock; wait while another worker holds it.  Raises TemporaryFailure."""
-        path = self.directory / f".{key}.lock"
-        with self._explained():
-            descriptor = _lock(path)
-        try:
-            yield
-        finally:
-            try:
-                with self._explained():
-                    path.unlink(missing_ok=True)  # before the lock goes: see _try_lock
-            finally:
-                os.close(descriptor)
+    def named(self, name: str) -> Archive | None:
+        """The archive of a named package, if there is one."""
 
-    @contextlib.contextmanager
-    def part(self, name: str) -> Iterator[Path]:
-        """A path to write the archive `name` to; what is not published from there is removed."""
-        path = self.directory / f".{name}.part"
-        try:
-            yield path
-        finally:
-            with self._explained():
-                path.unlink(missing_ok=True)
+    def has_expired(self, directory: str) -> bool:
+        """Whether an archive was there that was removed."""
+
+    def link(self, archive: Archive, until: float, now: float) -> str:
+        """The URL to download an archive from, until a time at least; empty where there is none."""
+
+    def part(self, directory: str) -> AbstractContextManager[Path]:
+        """A path to write the archive for a directory to; what is not published from there is removed."""
 
     def publish(
+        self,
+        part: Path,
+        directory: str,
+        file: str,
+        *,
+        rows: int | None,
+        now: float,
+        notes: tuple[str, ...] = (),
+        complete: bool = True,
+    ) -> Archive:
+        """Put a written archive, whole, into its directory; the first one of a directory stays."""
+
+    def publish_named(
         self,
         part: Path,
         name: str,
@@ -88,123 +58,41 @@ class Store:
         rows: int | None,
         now: float,
         notes: tuple[str, ...] = (),
-        complete: bool = True,
+        fingerprint: str | None = None,
     ) -> Archive:
-        """Put a written archive, whole, under its name.  Raises TemporaryFailure."""
-        with self._explained():
-            archive = Archive(
-                name=name, size=part.stat().st_size, rows=rows, notes=notes, complete=complete, published=now
-            )
-            durable_files.sync(part)
-            about = self._about(name)
-            about.write_bytes(msgspec.json.encode(archive))
-            durable_files.sync(about)
-            os.chmod(part, 0o644)  # the web server is another user
-            durable_files.rename(part, self.directory / name)
-        return archive
+        """Put a written archive in the place of the named package's last one."""
 
     def clear(self, in_use: Collection[str] = ()) -> int:
-        """Remove all archives but those in use; how many."""
-        return self._remove([name for name in self._names() if name not in in_use])
+        """Remove all archives but those in use and those of named packages; how many."""
 
     def expire(self, before: float, in_use: Collection[str]) -> int:
-        """Remove the archives published before a time, but for those in use; how many."""
-        return self._remove([name for name in self._names() if name not in in_use and self._is_older(name, before)])
+        """The same for archives published before a time, but for the directories in use; how many."""
 
-    def remove_orphans(self) -> int:
-        """Remove what workers left behind that died while writing; how many files."""
-        removed = 0
-        with self._explained():
-            for path in list(self.directory.iterdir()):
-                if not _OWN.fullmatch(path.name):
-                    continue
-                if path.suffix == ".json":
-                    removed += self._remove_if_alone(path)
-                else:
-                    removed += self._remove_if_unlocked(path)
-        return removed
+    def forget_expired(self, before: float) -> int:
+        """Remove the records of archives that were removed before a time; how many."""
 
-    def is_building(self, name: str) -> bool:
-        """Whether a worker builds an archive of that name, or of its key."""
-        lock = self.directory / f".{name[:32]}.lock"
-        with self._explained():
-            if (descriptor := _try_lock(lock)) is None:
-                return True
-            lock.unlink(missing_ok=True)
-            os.close(descriptor)
-        return False
-
-    def _remove_if_unlocked(self, path: Path) -> int:
-        lock = self.directory / f".{path.name[1:33]}.lock"
-        descriptor = _try_lock(lock)
-        if descriptor is None:
-            return 0
-        try:
-            if path != lock:
-                path.unlink(missing_ok=True)
-            lock.unlink(missing_ok=True)  # last and once: another process may lock a new file of that name at once
-        finally:
-            os.close(descriptor)
-        return path.suffix == ".part"
-
-    def _remove_if_alone(self, about: Path) -> int:
-        """What is known about an archive that is not there (any more)."""
-        archive = self.directory / about.name[1 : -len(".json")]
-        descriptor = _try_lock(self.directory / f".{about.name[1:33]}.lock")
-        if descriptor is None:
-            return 0  # about to be published
-        try:
-            if archive.exists():
-                return 0
-            about.unlink(missing_ok=True)
-            return 1
-        finally:
-            (self.directory / f".{about.name[1:33]}.lock").unlink(missing_ok=True)
-            os.close(descriptor)
-
-    def _is_older(self, name: str, before: float) -> bool:
-        with self._explained():
-            try:
-                return (self.directory / name).stat().st_mtime < before
-            except FileNotFoundError:
-                return False  # another process was faster
-
-    def _names(self) -> list[str]:
-        with self._explained():
-            return [name for name in os.listdir(self.directory) if name.endswith(".zip") and not name.startswith(".")]
-
-    def _about(self, name: str) -> Path:
-        return self.directory / f".{name}.json"
-
-    def _remove(self, names: Collection[str]) -> int:
-        with self._explained():
-            for name in names:
-                (self.directory / name).unlink(missing_ok=True)
-                self._about(name).unlink(missing_ok=True)
-        return len(names)
-
-    @contextlib.contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise durable_files.failure("store", self.directory, error) from error
+    def remove_orphans(self, before: float, is_building: Callable[[str], bool]) -> int:
+        """Remove what died half written before a time; how many archives."""
 
 
-def _lock(path: Path) -> int:
-    """Lock the file of that path, making it, and wait as long as another process holds it; its descriptor."""
-    while (descriptor := _try_lock(path)) is None:
-        time.sleep(POLL)
-    return descriptor
+def open_store(settings: Settings) -> Store:
+    """The store that the configuration names.  Raises ConfigError if its library is missing, TemporaryFailure."""
+    archives = settings.archives
+    store: Store
+    if archives.store_url:
+        from ckanpackager.archives.object_store import ObjectStore
 
+        store = ObjectStore(
+            archives.store_url,
+            archives.cache_time,
+            download_url=settings.mail.download_url,
+            temp_directory=archives.temp_directory,
+        )
+    else:
+        from ckanpackager.archives.directory_store import DirectoryStore
 
-def _try_lock(path: Path) -> int | None:
-    """The holder removes the file before it lets go, so a lock counts only while the path still names its file."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        if lock_descriptor(descriptor, blocking=False) and os.path.samestat(os.fstat(descriptor), os.stat(path)):
-            return descriptor
-    except FileNotFoundError:
-        pass
-    os.close(descriptor)
-    return None
+        store = DirectoryStore(
+            Path(archives.store_directory), archives.cache_time, download_url=settings.mail.download_url
+        )
+    store.prepare()
+    return store

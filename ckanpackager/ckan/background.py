@@ -18,6 +18,7 @@ class ThreadPool:
     def __init__(self, threads: int) -> None:
         self._tasks: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._threads = threads
+        self._closed = False
         for _ in range(threads):
             threading.Thread(target=self._run, daemon=True).start()
 
@@ -25,6 +26,7 @@ class ThreadPool:
         return self
 
     def __exit__(self, *error: object) -> None:
+        self._closed = True  # what has not begun will not begin
         for _ in range(self._threads):
             self._tasks.put(None)
 
@@ -42,5 +44,6 @@ class ThreadPool:
 
     def _run(self) -> None:
         while task := self._tasks.get():
-            task()
+            if not self._closed:
+                task()
             del task  # or its result would live on until the next one's

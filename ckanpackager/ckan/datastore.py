@@ -72,7 +72,7 @@ def search(
     else:
         size = PageSize(page_size, RECORDS_PAGE_BYTES)
     make_buffer = (deflated or MemoryBuffer) if offer.as_text else None
-    fetcher = PageFetcher(client, url, size, pacer=pacer, make_buffer=make_buffer, as_raw=as_raw)
+    fetcher = PageFetcher(client, url, size, pacer=pacer, make_buffer=make_buffer, as_raw=as_raw, stray=offer.stray)
     at_once = page_requests if offer.as_text and share == 1 else 1
     strategy, notes = _strategy(offer, size, offset, limit, at_once)
     total = None if offer.total is None else max(0, offer.total - offset)
@@ -159,4 +159,4 @@ def _verified(
     if total is not None and rows < total:
         again, _ = fetcher.fetch_page(Request(offer.counting, 0))
         if again.total is not None and rows < min(total, max(0, again.total - offset)):
-            raise TemporaryFailure(f"{fetcher.url} announced {total} rows but sent {rows}")
+            raise TemporaryFailure(f"{fetcher.name} announced {total} rows but sent {rows}")

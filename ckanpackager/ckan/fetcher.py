@@ -12,6 +12,7 @@ from ckanpackager.ckan.pages import Page
 from ckanpackager.ckan.paging import PageSize, Request
 from ckanpackager.ckan.responses import ResponseParser, Result, error_message
 from ckanpackager.errors import TemporaryFailure
+from ckanpackager.hosts import without_secrets
 from ckanpackager.http_client import LONGEST_WAIT, Client, Refused
 
 _TOOK_TOO_LONG = ("Search took too long", "Query took too long")  # PostgreSQL's statement_timeout, a 409
@@ -47,7 +48,8 @@ class Pacer:
 class PageFetcher:
     """Fetches pages from one URL; the page size adapts to what they are like.
 
-    `make_buffer` makes what pages that come as text are kept in; None: pages do not come as text.
+    `make_buffer` makes what pages that come as text are kept in; None: pages do not come as text.  `stray` members of
+    objects are left out.
     """
 
     def __init__(
@@ -59,13 +61,16 @@ class PageFetcher:
         pacer: Pacer,
         make_buffer: Callable[[], PageBuffer] | None = None,
         as_raw: bool = False,
+        stray: frozenset[str] = frozenset(),
     ) -> None:
         self.url = url
+        self.name = without_secrets(url)
         self.size = size
         self._client = client
         self._pacer = pacer
         self._make_buffer = make_buffer
         self._as_raw = as_raw
+        self._stray = stray
 
     def fetch_page(
         self, request: Request, first_failure: Callable[[TemporaryFailure], object] = lambda failure: None
@@ -108,13 +113,13 @@ class PageFetcher:
         finally:
             seconds = time.monotonic() - began
             self._pacer.took(seconds)
-        result, page = parser.finish(self.url)
+        result, page = parser.finish(self.name)
         if page.received > asked:
-            raise TemporaryFailure(f"{self.url} was asked for {asked} rows but sent {page.received}")
+            raise TemporaryFailure(f"{self.name} was asked for {asked} rows but sent {page.received}")
         self.size.adapt(asked=asked, granted=result.limit, rows=page.received, size=size, seconds=seconds)
         return result, page
 
     def _parser(self, request: Request) -> StreamingCsvParser | ResponseParser:
         if self._make_buffer and request.query.get("records_format") in ("csv", "tsv"):
             return StreamingCsvParser(request.reading, self._make_buffer)
-        return ResponseParser(request.reading, as_raw=self._as_raw)
+        return ResponseParser(request.reading, as_raw=self._as_raw, stray=self._stray)

@@ -96,5 +96,11 @@ def without_id(row: Row) -> Row:
     return Raw(msgspec.json.encode(record))
 
 
+def without(record: Raw, members: frozenset[str]) -> Raw:
+    """A record, which is an object, without these members."""
+    kept = msgspec.json.decode(record, type=dict[str, Raw])
+    return Raw(msgspec.json.encode({name: value for name, value in kept.items() if name not in members}))
+
+
 def _decoded(rows: Sequence[Raw]) -> list[Any]:
     return _DECODER.decode(b"[%b]" % b",".join(map(bytes, rows)))

@@ -103,6 +103,8 @@ class PageSize:
         if granted is not None and 0 < granted < asked:
             self.cap = granted
             self.most = min(self.most, granted)
+        elif granted is None and 0 < rows < asked:
+            self.cap = rows  # it may also be the end of the table; then this does no harm
         if rows:
             by_size = rows * self.max_bytes // size
             by_time = int(rows * PAGE_SECONDS / seconds) if seconds > 1 else self.most  # else it is mere overhead

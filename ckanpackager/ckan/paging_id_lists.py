@@ -60,7 +60,7 @@ class IdLists:
             self._ended = (end - self._last) * self._step <= 0
             self._end = end
             return Outcome()
-        full = page.received > 0 and page.received >= (result.limit or request.rows)
+        full = page.received > 0 and (result.limit is None or page.received >= result.limit)
         self._last = page.last_id if full and page.last_id is not None else request.place
         if self._left is not None:
             self._left -= page.rows

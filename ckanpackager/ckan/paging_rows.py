@@ -12,9 +12,10 @@ from ckanpackager.ckan.pages import Page, Row, id_of, without_id
 from ckanpackager.ckan.paging import Outcome, PageSize, Query, Request, was_last
 from ckanpackager.ckan.responses import Result
 from ckanpackager.ckan.row_reading import Reading
+from ckanpackager.errors import TemporaryFailure
 
 FIRST_STEP = 32  # rows that a page is moved back by; then four times as many, again and again
-MOST_MOVES = 12
+MOST_MOVES = 40
 _CELL = {
     delimiter: re.compile(rb'(?:^|%b)("(?:[^"]|"")*"|[^%b]*)' % (delimiter, delimiter)) for delimiter in (b",", b"\t")
 }
@@ -87,22 +88,21 @@ class SortedRows:
         if self._waiting or self._ended:
             return None
         self._waiting = True
-        return self._request(self._margin, self._size.at_most(self._left))
+        cap = self._size.cap or self._margin + self._size.rows
+        return self._request(max(0, self._at - min(self._margin, cap - 1)))
 
-    def _request(self, margin: int, rows: int) -> Request:
-        cap = self._size.cap or margin + rows
-        margin = min(margin, self._at, max(0, cap - 1))
-        return Request(self._query, min(margin + rows, cap), self._at - margin, self._reading)
+    def _request(self, start: int) -> Request:
+        rows = self._at - start + self._size.at_most(self._left)
+        return Request(self._query, min(rows, self._size.cap or rows), start, self._reading)
 
     def accept(self, request: Request, result: Result, page: Page) -> Outcome:
         chosen: _Unread = page.chooser  # type: ignore[assignment]
         if self._left is not None and page.rows > self._left:
             return Outcome(again=[replace(request, rows=page.received - page.rows + self._left)])
         moved_up = chosen.first is None or chosen.first not in self._read
-        if self._margin and request.offset and moved_up and self._moves < MOST_MOVES and self._size.cap != 1:
-            self._moves += 1
-            self._margin = FIRST_STEP * 4 ** (self._moves - 1)
-            return Outcome(again=[self._request(self._margin, self._size.at_most(self._left))])
+        unseen = self._margin == 0 or self._size.cap == 1 or (result.limit is None and not page.received)
+        if request.offset and moved_up and not unseen:
+            return self._moved_back(request)
         for id in chosen.ids:
             self._read.add(id)
         self._waiting, self._moves = False, 0
@@ -110,8 +110,19 @@ class SortedRows:
         self._margin = max(1, self._margin)
         if self._left is not None:
             self._left -= page.rows
-        self._ended = was_last(result, page) or self._left == 0 or (result.limit is None and not page.rows)
+        self._ended = was_last(result, page) or self._left == 0
         return Outcome(page)
+
+    def _moved_back(self, request: Request) -> Outcome:
+        """Ask again from an earlier place.  Raises TemporaryFailure where that never ends."""
+        step = FIRST_STEP * 4**self._moves
+        if self._size.cap is not None:
+            step = min(step, self._size.cap - 1)
+        self._moves += 1
+        if self._moves > MOST_MOVES:
+            raise TemporaryFailure("rows are deleted faster than pages can be fetched")
+        self._margin = max(self._margin, min(step, self._size.rows // 4))
+        return Outcome(again=[self._request(max(0, request.offset - step))])
 
 
 class _Different:

@@ -68,8 +68,9 @@ class Windows:
 
     def _plan(self, at: int, until: int | None = None, *, from_end: bool | None = None) -> Window:
         """The window at a place: as many rows as a page may have, up to where the next one takes over."""
-        margin = 0 if self._last is None else min(self._margin, max(1, (self._size.cap or self._margin * 4) // 4))
-        new = max(1, self._size.rows - margin)
+        page = min(self._size.rows, self._size.cap or self._size.rows)
+        margin = 0 if self._last is None else min(self._margin, max(1, page // 4))
+        new = max(1, page - margin)
         if self._left is not None:
             new = min(new, self._left)
         if until is not None:
@@ -105,8 +106,9 @@ class Windows:
             return Outcome()
         heads = [self._sign * id_of(row) for row in page.head]
         keys = [*heads, *(self._sign * id for id in (page.first_id, page.last_id) if id is not None)]
-        at_end = self._is_at_end(request, result, page, keys)
-        if moved := self._moved(window, heads, keys, page, at_end):
+        at_end = self._is_at_end(request, result, page)
+        shows_end = result.limit is None and not keys  # the only end that a server shows that does not announce limits
+        if not shows_end and (moved := self._moved(window, heads, keys, page, at_end)):
             return self._again(moved)
         passed = 0 if self._last is None else bisect_right(heads, self._last)
         new = len(heads) - passed + page.rows
@@ -119,11 +121,10 @@ class Windows:
             again = self._again(self._plan(place, window.until, from_end=window.from_end)).again
         return Outcome(page.after(page.head[passed:]), again)
 
-    def _is_at_end(self, request: Request, result: Result, page: Page, keys: list[int]) -> bool:
+    def _is_at_end(self, request: Request, result: Result, page: Page) -> bool:
         if request.reading.reverse:  # a page that failed was asked for again for fewer rows, the first of them
             return request.offset == 0 and (page.received == request.rows or was_last(result, page))
-        nothing_new = self._last is not None and len(keys) > 0 and keys[-1] <= self._last
-        return was_last(result, page) or (result.limit is None and nothing_new)
+        return was_last(result, page)
 
     def _moved(self, window: Window, heads: list[int], keys: list[int], page: Page, at_end: bool) -> Window | None:
         """The window to ask for instead of one that does not follow the last row; None if it does follow."""

@@ -30,6 +30,7 @@ class Offer(Struct, frozen=True, kw_only=True):
         fields: The columns of the rows, in their order.
         as_text, as_objects: What the rows come as.
         distinct: Whether equal rows have to be dropped, which the query does not ask the server for.
+        stray: Members of objects that nobody asked for.
     """
 
     query: Query
@@ -42,6 +43,7 @@ class Offer(Struct, frozen=True, kw_only=True):
     as_text: bool
     as_objects: bool
     distinct: bool
+    stray: frozenset[str] = frozenset()
 
 
 def probe(fetcher: PageFetcher, query: Query, records_format: str) -> Offer:
@@ -53,12 +55,12 @@ def probe(fetcher: PageFetcher, query: Query, records_format: str) -> Offer:
     asked = {**query, "records_format": records_format, "include_next_page": True, "include_total": True}
     if query.get("q"):
         asked["total_estimation_threshold"] = None  # tells 2.8 from later ones
-    if distinct and records_format == "lists":
-        asked["records_format"] = "objects"  # 2.12 refuses distinct lists
+    if records_format == "lists" and (distinct or query.get("q")):
+        asked["records_format"] = "objects"  # 2.12 refuses distinct lists, all versions refuse lists with ranks
     result, known, as_text = _ask(fetcher, asked)
     old = not result.include_next_page and result.backend is None
     before_2_9 = old and "q" in query and "total_estimation_threshold" not in known
-    if old and (records_format == "lists" or before_2_9) and "records_format" in known:
+    if old and (asked["records_format"] == "lists" or before_2_9) and "records_format" in known:
         # Lists of 2.8 to 2.9.9 and 2.10.0 to 2.10.1 lack every row that has a NULL; 2.8 adds ranks to rows of text.
         known["records_format"], as_text = "objects", False
     for name in ("include_next_page", "total_estimation_threshold"):
@@ -79,13 +81,16 @@ def probe(fetcher: PageFetcher, query: Query, records_format: str) -> Offer:
         as_text=as_text,
         as_objects=not as_text and known.get("records_format", "objects") == "objects",
         distinct=distinct,
+        stray=frozenset(_ranks(query["q"])) - set(fields) if before_2_9 and fields else frozenset(),
     )
 
 
 def requested_fields(query: Query) -> list[str] | None:
     """The fields that the query asks for; None for all."""
     fields = query.get("fields")
-    return [name.strip() for name in fields.split(",")] if isinstance(fields, str) else fields or None
+    if isinstance(fields, str):
+        return [name.strip().strip('"') for name in fields.split(",")]
+    return fields or None
 
 
 def _columns(result: Result, requested: list[str] | None, q: Any) -> list[Field]:
@@ -93,8 +98,13 @@ def _columns(result: Result, requested: list[str] | None, q: Any) -> list[Field]
     if requested is not None and result.backend is None:
         by_name = {field.id: field for field in result.fields}
         return [by_name.get(name, Field(name)) for name in requested]
-    ranks = [f"rank {name}" for name in q] if isinstance(q, dict) else ["rank"] if q else []
-    return [*result.fields, *(Field(name, "float4") for name in ranks)]
+    named = {field.id for field in result.fields}
+    return [*result.fields, *(Field(name, "float4") for name in _ranks(q) if name not in named)]
+
+
+def _ranks(q: Any) -> list[str]:
+    """The columns that a search for words adds."""
+    return [f"rank {name}" for name in q] if isinstance(q, dict) else ["rank"] if q else []
 
 
 def _ask(fetcher: PageFetcher, asked: Query) -> tuple[Result, Query, bool]:

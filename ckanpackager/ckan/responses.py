@@ -8,9 +8,9 @@ from msgspec import UNSET, Raw, Struct
 
 from ckanpackager.ckan.csv_text import RowCounter
 from ckanpackager.ckan.page_buffer import MemoryBuffer
-from ckanpackager.ckan.pages import Page
+from ckanpackager.ckan.pages import Page, without
 from ckanpackager.ckan.row_reading import Reading, read_records, text_reader
-from ckanpackager.errors import PermanentFailure, TemporaryFailure
+from ckanpackager.errors import PermanentFailure, TemporaryFailure, one_line
 
 
 class Field(Struct, frozen=True):
@@ -45,11 +45,15 @@ _RECORDS = msgspec.json.Decoder(list[Raw])
 
 
 class ResponseParser:
-    """Parses an answer once all of it has arrived; `as_raw` leaves each record the JSON that it came as."""
+    """Parses an answer once all of it has arrived.
 
-    def __init__(self, reading: Reading, *, as_raw: bool = False) -> None:
+    `as_raw` leaves each record the JSON that it came as, but for `stray` members.
+    """
+
+    def __init__(self, reading: Reading, *, as_raw: bool = False, stray: frozenset[str] = frozenset()) -> None:
         self._reading = reading
         self._as_raw = as_raw
+        self._stray = stray
         self._body: list[bytes] = []
 
     def feed(self, chunk: bytes) -> None:
@@ -58,10 +62,12 @@ class ResponseParser:
     def finish(self, host: str) -> tuple[Result, Page]:
         """The result and its rows.  Raises TemporaryFailure if it is not an answer of CKAN's."""
         body, self._body = b"".join(self._body), []
-        return read_whole(body, host, self._reading, as_raw=self._as_raw)
+        return read_whole(body, host, self._reading, as_raw=self._as_raw, stray=self._stray)
 
 
-def read_whole(body: bytes, host: str, reading: Reading, *, as_raw: bool = False) -> tuple[Result, Page]:
+def read_whole(
+    body: bytes, host: str, reading: Reading, *, as_raw: bool = False, stray: frozenset[str] = frozenset()
+) -> tuple[Result, Page]:
     """The result of an answer and its rows, in any format."""
     result = read_answer(body, host)
     try:
@@ -74,6 +80,8 @@ def read_whole(body: bytes, host: str, reading: Reading, *, as_raw: bool = False
         records = _RECORDS.decode(result.records)
         if not all(bytes(memoryview(record)[:1]) in (b"{", b"[") for record in records):
             raise unreadable(host)
+        if stray:
+            records = [without(record, stray) for record in records]
         return result, read_records(reading, records, as_raw=as_raw)
     except (msgspec.DecodeError, ValueError):
         raise unreadable(host) from None
@@ -88,7 +96,7 @@ def error_message(body: bytes) -> str:
     error = answer.get("error", "") if isinstance(answer, dict) else answer
     if isinstance(error, dict):
         error = error.get("message") or "; ".join(_fault(*item) for item in error.items() if item[0] != "__type")
-    return " ".join(str(error).split())[:300]
+    return one_line(error, 300)
 
 
 def read_answer(body: bytes, host: str) -> Result:
@@ -107,7 +115,7 @@ def unreadable(host: str) -> TemporaryFailure:
 
 
 def _no_answer(body: bytes, host: str) -> TemporaryFailure:
-    start = " ".join(body[:80].decode("utf-8", "replace").split())
+    start = one_line(body[:80].decode("utf-8", "replace"))
     return TemporaryFailure(f"{host} did not answer as CKAN's API does, but: {start!r}")
 
 

@@ -2,11 +2,9 @@
 
 import sys
 import time
-from pathlib import Path
 
 import click
 
-from ckanpackager.archives.store import Store
 from ckanpackager.cli import remote
 from ckanpackager.cli.context import CliContext
 
@@ -22,7 +20,7 @@ def clear_cache(context: CliContext, /, given: remote.Options) -> None:
     removed = (
         remote.call(given, "/clear_caches", {}).get("removed")
         if given.host
-        else _store(context).clear(context.spool.archives_in_use())
+        else context.store.clear(context.spool.archives_in_use())
     )
     if not context.quiet:
         click.echo("all archives removed" if removed is None else f"{removed} archives removed")
@@ -38,7 +36,7 @@ def clean(context: CliContext) -> None:
     """
     from ckanpackager.maintenance.clean import clean as clean_all
 
-    removed = clean_all(context.spool, _store(context), context.settings, time.time())
+    removed = clean_all(context.spool, context.store, context.settings, time.time())
     if not context.quiet:
         click.echo(", ".join(f"{number} {kind}" for kind, number in removed.items()) + " removed")
 
@@ -60,10 +58,3 @@ def check(context: CliContext, ckan: str | None) -> None:
         if not fine or not context.quiet:
             click.echo(f"{'ok   ' if fine else 'WRONG'} {words}")
     sys.exit(1 if failed else 0)
-
-
-def _store(context: CliContext) -> Store:
-    archives = context.settings.archives
-    store = Store(Path(archives.store_directory), archives.cache_time)
-    store.prepare()
-    return store

@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from ckanpackager import logs
+from ckanpackager.archives.store import Store, open_store
 from ckanpackager.cli import remote
 from ckanpackager.config.load import find_configuration, load_settings
 from ckanpackager.config.settings import Settings
@@ -22,13 +23,22 @@ class CliContext:
     remote: remote.Options
 
     @cached_property
+    def found_file(self) -> Path:
+        """The configuration file.  Raises ConfigError."""
+        return find_configuration(self.file, os.environ, Path.cwd())
+
+    @cached_property
     def settings(self) -> Settings:
-        settings = load_settings(find_configuration(self.file, os.environ, Path.cwd()), os.environ)
+        settings = load_settings(self.found_file, os.environ)
         if settings.logging.debug:
             logging.getLogger().setLevel(logging.DEBUG)
         if settings.logging.log:
             logs.add_target(settings.logging.log)
         return settings
+
+    @cached_property
+    def store(self) -> Store:
+        return open_store(self.settings)
 
     @cached_property
     def spool(self) -> Spool:

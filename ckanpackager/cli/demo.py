@@ -69,7 +69,7 @@ def run_demo(directory: Path, rows: int) -> None:
     _title("What has become of the first request")
     _run(config, "status", job.strip())
     _title("The archives")
-    for path in sorted((directory / "store").glob("*.zip")):
+    for path in sorted((directory / "store").glob("*/*.zip")):
         _show_archive(path)
     _title("The newest mail")
     _show_mail(max((directory / "mail" / "new").iterdir(), key=lambda path: path.stat().st_mtime))

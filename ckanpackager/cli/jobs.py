@@ -5,7 +5,9 @@ import time
 from typing import Any
 
 import click
+import msgspec
 
+from ckanpackager.archives.cached import queue_of
 from ckanpackager.cli import remote
 from ckanpackager.cli.context import CliContext
 from ckanpackager.cli.progress import Progress
@@ -42,7 +44,7 @@ def queue(context: CliContext, /, given: remote.Options, task: str, words: tuple
     else:
         request = request_from(task, parameters, strict=True)
         check_host(request.url_parameter, request.url, context.settings.ckan.allowed_hosts)
-        job = Job(request=request, created=time.time(), queue=request.queue(context.settings.spool.slow_request))
+        job = Job(request=request, created=time.time(), queue=queue_of(request, context.settings, time.time()))
         id = context.spool.enqueue(job)
     if not context.quiet:
         click.echo(id)
@@ -52,20 +54,24 @@ def queue(context: CliContext, /, given: remote.Options, task: str, words: tuple
 
 @click.command()
 @click.argument("jobs", metavar="JOB...", nargs=-1)
-@click.option("--all", "every", is_flag=True, help="All failed jobs.")
+@click.option("--all", "every", is_flag=True, help="All failed jobs, but for those that need an API key.")
+@click.option("--key", metavar="KEY", help="API key for the jobs; their own was removed when they ended.")
 @click.pass_obj
-def retry(context: CliContext, jobs: tuple[str, ...], every: bool) -> None:
+def retry(context: CliContext, jobs: tuple[str, ...], every: bool, key: str | None) -> None:
     """Put failed jobs back into their queue.
 
     \b
     ckanpackager retry --all
+    ckanpackager retry 20261124T025758123456-5d41402abc4b2a76b9719d911017c592 --key KEY
     """
     if bool(jobs) == every:
         raise click.UsageError("name the jobs, or give --all")
+    if every and key is not None:
+        raise click.UsageError("--key is for jobs that are named, not for --all")
     failed = False
     for id in jobs or context.spool.ids("failed"):
         try:
-            queue = _retry(context.spool, id)
+            queue = _retry(context.spool, id, key)
         except BadRequest as error:
             if every:
                 continue  # it was moved there with the reason beside it
@@ -81,12 +87,19 @@ def retry(context: CliContext, jobs: tuple[str, ...], every: bool) -> None:
     sys.exit(1 if failed else 0)
 
 
-def _retry(spool: Spool, id: str) -> Queue:
+def _retry(spool: Spool, id: str, key: str | None) -> Queue:
     """Return a failed job to its queue as if it had just come; if it fails again, its requester is told again."""
+    found = spool.find(id)
+    if found and found[0] == "failed" and found[1].key_removed and key is None:
+        raise TemporaryFailure(f"{id}: its API key was removed when it ended; retry it with --key KEY")
     if (claim := spool.claim(id, "failed")) is None:
         raise TemporaryFailure(f"{id}: {_why_not(spool, id, 'failed')}")
+    request = claim.job.request
     claim.release(
         time.time(),
+        request=request if key is None else msgspec.structs.replace(request, key=key),
+        key_removed=False,
+        mistaken=False,
         attempts_before_retry=len(claim.job.attempts),
         failure=None,
         public_failure=None,

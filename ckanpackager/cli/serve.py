@@ -24,7 +24,11 @@ def serve(context: CliContext, host: str | None, port: int | None) -> None:
     host, port = host or receiver.host, receiver.port if port is None else port
     try:
         server.serve(
-            context.settings, host, port, lambda address: click.echo(f"ckanpackager answers on {address}", err=True)
+            context.settings,
+            host,
+            port,
+            lambda address: click.echo(f"ckanpackager answers on {address}", err=True),
+            quiet=context.quiet,
         )
     except OSError as error:
         raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror}; is another server there?") from error

@@ -9,32 +9,51 @@ from typing import Any
 
 import click
 import msgspec
+from msgspec.structs import replace
 
 from ckanpackager.cli import remote
 from ckanpackager.cli.context import CliContext
 from ckanpackager.cli.progress import line
 from ckanpackager.errors import BadRequest
 from ckanpackager.jobs.request import QUEUES
-from ckanpackager.status import JobReport, ServiceStatus, duration, job_report, local_time, service_status
+from ckanpackager.status import (
+    JobReport,
+    NamedStatus,
+    ServiceStatus,
+    duration,
+    human_size,
+    job_report,
+    local_time,
+    service_status,
+)
 
 
 @click.command()
 @click.argument("job", required=False)
+@click.option(
+    "--format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="How to print it."
+)
 @remote.options
-def status(context: CliContext, /, given: remote.Options, job: str | None) -> None:
+def status(context: CliContext, /, given: remote.Options, job: str | None, format: str) -> None:
     """Show queue lengths and workers, or what has become of one job.
 
     \b
     ckanpackager status
     ckanpackager status 20261124T025758123456-5d41402abc4b2a76b9719d911017c592
     """
+    found: JobReport | ServiceStatus
     if job is not None:
-        report = remote.job_report(given, job) if given.host else _local_report(context, job)
-        lines = describe_job(report, time.time())
+        found = remote.job_report(given, job) if given.host else _local_report(context, job)
+        lines = describe_job(found, time.time())
     else:
-        service = remote.service_status(given) if given.host else service_status(context.spool, time.time())
-        lines = describe_service(service, time.time())
-    if not context.quiet:
+        found = remote.service_status(given) if given.host else _local_status(context, count_requests=format == "json")
+        lines = describe_service(found, time.time())
+    if context.quiet:
+        return
+    if format == "json":
+        values = {"status": "success", "success": True, **msgspec.to_builtins(found)}
+        click.echo(json.dumps(values, indent=2))
+    else:
         click.echo("\n".join(lines))
 
 
@@ -75,6 +94,17 @@ def stats(
     sys.exit(1 if fail and any(counts["errors"] for counts in totals.values()) else 0)
 
 
+def _local_status(context: CliContext, *, count_requests: bool) -> ServiceStatus:
+    from ckanpackager.maintenance.named_packages import statuses
+
+    service = service_status(context.spool, time.time())
+    service = replace(service, named_packages=list(statuses(context.settings, context.spool)))
+    if count_requests:
+        totals = _local_statistics(context)("totals", {"resource_id": None})
+        service = replace(service, processed_requests=totals.get("*", {}).get("requests", 0))
+    return service
+
+
 def _local_report(context: CliContext, id: str) -> JobReport:
     if (found := context.spool.find(id)) is None:
         raise BadRequest(f"{id}: there is no such job; finished ones are kept for keep_done days")
@@ -85,7 +115,7 @@ def _local_statistics(context: CliContext) -> Callable[[str, dict[str, Any]], An
     def ask(table: str, asked: dict[str, Any]) -> Any:
         from ckanpackager.statistics import open_statistics
 
-        with open_statistics(context.settings.statistics) as statistics:
+        with open_statistics(context.settings.statistics, to_read=True) as statistics:
             if table == "totals":
                 return statistics.totals(asked["resource_id"])
             return (statistics.requests if table == "requests" else statistics.errors)(**asked)
@@ -117,6 +147,16 @@ def describe_service(service: ServiceStatus, now: float) -> Iterator[str]:
         for worker in service.workers
     ]
     yield _columns(workers, headers=["slot", "worker", "job", "progress"]) if workers else "no worker is active"
+    if service.named_packages:
+        yield ""
+        rows = [(named.name, *_named_columns(named, now)) for named in service.named_packages]
+        yield _columns(rows, headers=["named package", "age", "size", "looked at", "last refresh"])
+
+
+def _named_columns(named: NamedStatus, now: float) -> tuple[str, str, str, str]:
+    age = duration(now - named.published) if named.published else "not built yet"
+    looked = f"{duration(now - named.looked_at)} ago" if named.looked_at else "never"
+    return age, human_size(named.size) if named.size else "", looked, f"failed: {named.failed}" if named.failed else ""
 
 
 def describe_job(job: JobReport, now: float) -> Iterator[str]:

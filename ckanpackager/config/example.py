@@ -11,9 +11,12 @@ from msgspec.structs import FieldInfo, fields
 from ckanpackager.config.settings import Settings, trait
 
 
-def documented_example() -> str:
-    """The documented example: every key with its meaning and its default, commented out save those to be set."""
-    lines = _comment(
+def documented_example(**values: str) -> str:
+    """The documented example: every key with its meaning and its default, commented out save those to be set.
+
+    These have an example of a value, or the one of `values`.
+    """
+    lines = comment(
         "The configuration of ckanpackager, with every key, its meaning and its default. Remove the # of a key to "
         "change it, and of each line of its value. Relative paths are relative to the directory of this file."
     )
@@ -21,18 +24,18 @@ def documented_example() -> str:
         title, *text = cleandoc(section.type.__doc__).split("\n\n")
         lines += ["", "", f"# {title}", f"# {'-' * len(title)}"]
         for paragraph in text:
-            lines += _comment(paragraph)
+            lines += comment(paragraph)
         for key in fields(section.type):
             meaning = next(meta.description for meta in reversed(key.type.__metadata__) if meta.description)
-            lines += ["", *_comment(meaning)]
+            lines += ["", *comment(meaning)]
             if (shown := trait(key, "example")) is not None:
-                lines += _entry(key.name, shown)
+                lines += _entry(key.name, values.get(key.name, shown))
             else:
                 lines += [f"#{line}" for line in _entry(key.name, _default(key))]
     return "\n".join(lines) + "\n"
 
 
-def _comment(text: str) -> list[str]:
+def comment(text: str) -> list[str]:
     return wrap(text, 100, initial_indent="# ", subsequent_indent="# ", break_long_words=False, break_on_hyphens=False)
 
 

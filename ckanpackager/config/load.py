@@ -14,21 +14,24 @@ import msgspec
 from msgspec.structs import fields
 
 from ckanpackager.config import templates
-from ckanpackager.config.settings import Mail, Settings, keys, trait, with_trait
+from ckanpackager.config.settings import Settings, keys, trait, with_trait
 from ckanpackager.config.yaml_reader import Fault, errors_in, quoted, read
 from ckanpackager.errors import ConfigError
+from ckanpackager.jobs import email_address
 
 SYSTEM_FILE = Path("/etc/ckanpackager/ckanpackager.yaml")
 
 PUBLISHED_SECRETS = frozenset({trait(keys()["secret"], "example"), "8ba6d280d4ce9a416e9b604f3f0ebb"})
 """Secrets that are public, here and in the README of the original: the receiver refuses them."""
 
-_ADDRESS = r"[^\s<>()@,:;\"{}]+@[^\s<>()@,:;\"{}]+"
-_MAILBOX = re.compile(rf'{_ADDRESS}|("[^"\r\n{{}}]*" *|[^"<>@,:;\r\n{{}}]*)<{_ADDRESS}>')
+_MAILBOX = re.compile(r'(?P<bare>[^<>{}]+)|("[^"\r\n{}]*" *|[^"<>@,:;\r\n{}]*)<(?P<address>[^<>{}]+)>')
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[\w.-]+)(:[0-9]{1,5})?")
 _SQLITE_FILE = re.compile(r"(sqlite(?:\+\w+)?:///)(?!/|file:)([^?]+)")
 _SQLITE_MEMORY = re.compile(r"sqlite(\+\w+)?://(/(:memory:)?)?(\?.*)?")
+_BUCKET = re.compile(r"(s3|gs|az)://[a-zA-Z0-9._-]+(/[^\s?#]*)?")
+SIGNED_DAYS = 7  # S3 and Google Cloud Storage sign no link for longer (Signature Version 4)
 _ODD = re.compile(r"[\s?#{}]")
+_PACKAGE_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _URL = "expected a URL that starts with https:// or http://, without ?, # and placeholders"
 
 DAY = 86400  # seconds
@@ -76,7 +79,8 @@ def _settings(values: Mapping[str, Any]) -> Settings:
 
 def cross_checks(settings: Settings) -> _Faults:
     """What is wrong with values of the right types: the keys concerned, the faulty one first, and words."""
-    yield from _mail_checks(settings.mail)
+    yield from _mail_checks(settings)
+    yield from _engine_checks(settings)
     if not _is_url(settings.receiver.public_url):
         yield ("public_url",), _URL
     first, last = settings.spool.retry_delay, settings.spool.retry_delay_max
@@ -85,20 +89,64 @@ def cross_checks(settings: Settings) -> _Faults:
     if settings.archives.cache_time > settings.archives.keep_archives * DAY:
         words = "longer than keep_archives, so that links to archives that are removed already would be sent"
         yield ("cache_time", "keep_archives"), words
-    for host in settings.ckan.allowed_hosts or ():
-        if not _HOST.fullmatch(host):
-            yield ("allowed_hosts",), f"expected host or host:port, no scheme and no path, got {quoted(host)}"
+    for key in ("allowed_hosts", "ckan_hosts"):
+        for host in getattr(settings.ckan, key) or ():
+            if _is_host(host):
+                continue
+            yield (key,), f"expected host or host:port, no scheme and no path, got {quoted(host)}"
     if settings.archives.zip_command is not None:
         for words in _command_checks(settings.archives.zip_command):
             yield ("zip_command",), words
+    for words in _named_checks(settings.named.named_packages):
+        yield ("named_packages",), words
     statistics = settings.statistics
     if "://" not in statistics.stats_db or _SQLITE_MEMORY.fullmatch(statistics.stats_db):
         yield ("stats_db",), "expected the SQLAlchemy URL of a database on disk or server, as in sqlite:///stats.db"
-    if statistics.anonymize_emails and not statistics.anonymize_key:
+    keyed = statistics.anonymize_emails and statistics.anonymize_scheme == "keyed"
+    if keyed and not statistics.anonymize_key:
         yield ("anonymize_key", "anonymize_emails"), "missing, and anonymize_emails needs it"
 
 
-def _mail_checks(mail: Mail) -> _Faults:
+def _engine_checks(settings: Settings) -> _Faults:
+    engine, archives = settings.engine, settings.archives
+    if engine.engine == "celery":
+        if not settings.receiver.secret or settings.receiver.secret in PUBLISHED_SECRETS:
+            yield ("secret", "engine"), "missing, or published; engine: celery encrypts with it what goes to packers"
+        if not engine.celery_broker:
+            yield ("celery_broker", "engine"), "missing, and engine: celery needs it"
+        elif not (
+            engine.celery_result_backend or re.match(r"(redis|rediss|redis\+socket|sentinel)://", engine.celery_broker)
+        ):
+            yield ("celery_result_backend", "celery_broker"), "missing; only a broker that is Redis takes reports, too"
+    if archives.store_url is None:
+        return
+    if not _BUCKET.fullmatch(archives.store_url):
+        yield ("store_url",), "expected s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or az://CONTAINER/PREFIX"
+    elif not settings.mail.download_url and archives.keep_archives > SIGNED_DAYS and archives.store_url[:2] != "az":
+        yield (
+            ("keep_archives", "store_url"),
+            f"greater than {SIGNED_DAYS} days, for which a link to a bucket can be signed at most; keep archives for "
+            f"{SIGNED_DAYS} days, or set download_url, the URL under which the bucket is served",
+        )
+
+
+def _named_checks(packages: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Names become file names, schedules must be understood; the tasks' parameters are checked where they are used."""
+    for name, values in packages.items():
+        if not _PACKAGE_NAME.fullmatch(name):
+            yield f"{quoted(name)}: expected a name of small letters, digits and hyphens, 64 at most"
+        refresh = values.get("refresh")
+        if refresh is not None:
+            from ckanpackager.config import schedule  # rarely needed, and the receiver must start fast
+
+            try:
+                schedule.parse(str(refresh))
+            except ValueError as error:
+                yield f"{name}.refresh: {error}"
+
+
+def _mail_checks(settings: Settings) -> _Faults:
+    mail, needs_url = settings.mail, settings.mail.download_url is None and settings.archives.store_url is None
     not_in_doi = [name for name in templates.PLACEHOLDERS if not name.startswith("doi_body")]
     for key, kind in with_trait("template").items():
         template = getattr(mail, key) or ""
@@ -106,15 +154,18 @@ def _mail_checks(mail: Mail) -> _Faults:
             yield (key,), words
         if trait(keys()[key], "single_line") and template.splitlines() != [template]:
             yield (key,), "expected a single line"
-        if kind == "link" and mail.download_url is None and "download_url" in templates.placeholders(template):
+        if kind == "link" and needs_url and "download_url" in templates.placeholders(template):
             yield (
                 ("download_url", key),
                 "missing; the link in mails needs the URL under which store_directory is served",
             )
     if not _is_url(mail.download_url):
         yield ("download_url",), _URL
-    if not _MAILBOX.fullmatch(mail.email_from):
-        yield ("email_from",), "expected one address, without placeholders, as in: Data portal <data@example.org>"
+    faults = templates.check(mail.email_from, templates.IN_SENDER)
+    for words in faults:
+        yield ("email_from",), words
+    if not faults and not _is_mailbox(templates.render(mail.email_from, dict.fromkeys(templates.IN_SENDER, "x"))):
+        yield ("email_from",), "expected one address, as in: Data portal <data@example.org>"
     if bool(mail.smtp_login) != bool(mail.smtp_password):
         there, missing = ("smtp_login", "smtp_password") if mail.smtp_login else ("smtp_password", "smtp_login")
         yield (missing, there), f"missing, and {there} is set"
@@ -130,6 +181,21 @@ def _command_checks(command: str) -> Iterator[str]:
         shlex.split(command)
     except ValueError:
         yield "a quote is not closed, or the last backslash stands before nothing"
+
+
+def _is_mailbox(text: str) -> bool:
+    found = _MAILBOX.fullmatch(text)
+    try:
+        return found is not None and bool(email_address.parse(found["bare"] or found["address"]))
+    except ValueError:
+        return False
+
+
+def _is_host(entry: str) -> bool:
+    try:
+        return _HOST.fullmatch(entry) is not None and urlsplit(f"//{entry}").port != 0
+    except ValueError:  # of a port over 65535, or an address that is none
+        return False
 
 
 def _is_url(url: str | None) -> bool:

@@ -171,14 +171,41 @@ class Spool(Struct, frozen=True, kw_only=True):
     retry_delay_max: Annotated[Seconds, Meta(description="Most seconds between two attempts.")] = 3600
     keep_done: Annotated[Days, Meta(description="Days that `ckanpackager clean` keeps finished jobs.")] = 7
     keep_failed: Annotated[Days, Meta(description="Days that `ckanpackager clean` keeps failed jobs.")] = 30
+
+
+class Engine(Struct, frozen=True, kw_only=True):
+    """Where archives are built
+
+    local: by the process that holds the job. celery: on other machines, by packers (docs/scaling.md); `workers` are
+    then the jobs that one `ckanpackager process` has in flight.
+    """
+
+    engine: Annotated[
+        Literal["local", "celery"], Meta(description="local, or celery (pip install 'ckanpackager[celery]').")
+    ] = "local"
     celery_broker: Annotated[
-        str | None,
+        Text | None,
         Meta(
-            extra={"secret": True},
-            description="Read so that a configuration of the original keeps working; without effect: the spool needs "
-            "no broker.",
+            extra={"secret": True, "environment": True},
+            description="The broker of engine: celery, as in redis://localhost:6379/0 or amqp://localhost. Without "
+            "effect with engine: local. Also $CKANPACKAGER_CELERY_BROKER.",
         ),
     ] = None
+    celery_result_backend: Annotated[
+        Text | None,
+        Meta(
+            extra={"secret": True, "environment": True},
+            description="Where packers report, as in redis://localhost:6379/1. Unset: the broker, which must be Redis "
+            "then. Also $CKANPACKAGER_CELERY_RESULT_BACKEND.",
+        ),
+    ] = None
+    packer_timeout: Annotated[
+        Annotated[float, Meta(ge=1)],
+        Meta(
+            description="Seconds without a sign of life after which a packer that has begun a job counts as dead, and "
+            "the job is sent again; one that waits for a packer is never late."
+        ),
+    ] = 120
 
 
 class Ckan(Struct, frozen=True, kw_only=True):
@@ -213,15 +240,37 @@ class Ckan(Struct, frozen=True, kw_only=True):
         ),
     ] = 1
     request_timeout: Annotated[
-        Seconds, Meta(description="Seconds that one request may take; for a file, seconds without a byte.")
+        Seconds,
+        Meta(
+            description="Seconds that CKAN, or the host of a file, may take for one response; for a file, seconds "
+            "without a byte."
+        ),
     ] = 60
+    min_download_rate: Annotated[
+        Annotated[float, Meta(gt=0, le=1e9)],
+        Meta(description="Bytes per second below which the download of a file is ended, after request_timeout."),
+    ] = 1000
+    ckan_hosts: Annotated[
+        list[str],
+        Meta(
+            description="Hosts (host, or host:port) that belong to your CKAN besides that of api_url, such as its file "
+            "store: they get the API key of a request, and may have private addresses."
+        ),
+    ] = field(default_factory=list)
     allowed_hosts: Annotated[
         list[str] | None,
         Meta(
-            description="Hosts that api_url and resource_url may name (host, or host:port), redirects included. "
-            "Unset: any, so every caller who knows the secret can make this machine fetch from its own network."
+            description="Hosts that may be fetched from (host, or host:port), redirects included; they may have "
+            "private addresses. Unset: the host of api_url, ckan_hosts, and every host with a public address."
         ),
     ] = None
+    allow_private_addresses: Annotated[
+        bool,
+        Meta(
+            description="Fetch files from private addresses (10.0.0.0/8, 127.0.0.1 and so on) of every host, too. "
+            "Then each author of a dataset can have the servers of your own network fetched from."
+        ),
+    ] = False
 
 
 class Archives(Struct, frozen=True, kw_only=True):
@@ -234,11 +283,20 @@ class Archives(Struct, frozen=True, kw_only=True):
             description="Directory of the finished archives, the one that the web server serves.",
         ),
     ] = "store"
+    store_url: Annotated[
+        Text | None,
+        Meta(
+            description="A bucket for the finished archives instead of store_directory, as in s3://bucket/prefix, "
+            "gs://bucket/prefix or az://container/prefix (pip install 'ckanpackager[object-store]'). Its credentials "
+            "come from the environment: AWS_ACCESS_KEY_ID and the like. Without download_url the links in mails are "
+            "signed, which S3 and Google do for 7 days at most."
+        ),
+    ] = None
     temp_directory: Annotated[
         Text | None,
         Meta(
             extra={"path": "directory"},
-            description="Directory of temporary files. Unset: the system's (TMPDIR or /tmp).",
+            description="Directory of temporary files, made where it is missing. Unset: the system's (TMPDIR or /tmp).",
         ),
     ] = None
     cache_time: Annotated[
@@ -333,9 +391,13 @@ class Mail(Struct, frozen=True, kw_only=True):
         ),
     ] = None
     smtp_timeout: Annotated[Seconds, Meta(description="Seconds that the mail server may take to answer.")] = 30
-    email_from: Annotated[Text, Meta(description="Sender: an address, with or without a name.")] = (
-        "ckanpackager <nobody@localhost>"
-    )
+    email_from: Annotated[
+        Text,
+        Meta(
+            description="Sender: an address, with or without a name. It may use {ckan_host} (in the address: without "
+            "its port), {resource_id}, {zip_file_name} and {doi}."
+        ),
+    ] = "ckanpackager <nobody@localhost>"
     email_subject: Annotated[
         Text, Meta(extra={"template": "link", "single_line": True}, description="Subject of the mail with the link.")
     ] = "Resource from {ckan_host}"
@@ -387,15 +449,26 @@ class Statistics(Struct, frozen=True, kw_only=True):
         ),
     ] = "sqlite:///stats.db"
     anonymize_emails: Annotated[
-        bool, Meta(description="Store a keyed hash of each e-mail address, and its domain, instead of the address.")
+        bool, Meta(description="Store a hash of each e-mail address, and its domain, instead of the address.")
     ] = False
+    anonymize_scheme: Annotated[
+        Literal["keyed", "bcrypt"],
+        Meta(
+            description="How: keyed, by anonymize_key; or bcrypt, as the original did, so that its database goes on "
+            "(pip install 'ckanpackager[bcrypt]'). bcrypt's salt is the domain: whoever has the database can try "
+            "addresses."
+        ),
+    ] = "keyed"
     anonymize_key: Annotated[
         str | None,
         Meta(
             extra={"secret": True, "environment": True},
-            description="Key of that hash, required with anonymize_emails; keep it: with another key the same "
-            "person counts as a new one. Also $CKANPACKAGER_ANONYMIZE_KEY.",
+            description="Key of the keyed hash, which needs it; keep it: with another key the same person counts as a "
+            "new one. Also $CKANPACKAGER_ANONYMIZE_KEY.",
         ),
+    ] = None
+    keep_statistics: Annotated[
+        Days | None, Meta(description="Days that `ckanpackager clean` keeps requests and errors. Unset: for ever.")
     ] = None
 
 
@@ -436,6 +509,25 @@ class DarwinCore(Struct, frozen=True, kw_only=True):
     ] = field(default_factory=lambda: {"associatedMedia": ASSOCIATED_MEDIA})
 
 
+class NamedPackages(Struct, frozen=True, kw_only=True):
+    """Named packages, kept fresh
+
+    Archives behind links that stay the same, <download_url>/named/<name>.zip; `ckanpackager refresh`, from cron, and
+    POST /refresh build those anew whose source has changed.
+    """
+
+    named_packages: Annotated[
+        dict[str, dict[str, Any]],
+        Meta(
+            description="By name (small letters, digits, hyphens): task and its parameters, without email; refresh, "
+            "how often to look (a line of cron, or a time span); only_if_changed (true unless set to false); "
+            "changed_field, whose highest value tells whether rows have changed. As in: {gbif-specimens: {task: "
+            "package_dwc_archive, api_url: 'https://data.example.org/api/3/action/datastore_search', resource_id: "
+            "specimens, refresh: '0 3 * * *', changed_field: Modified}}"
+        ),
+    ] = field(default_factory=dict)
+
+
 class Logging(Struct, frozen=True, kw_only=True):
     """Logging"""
 
@@ -455,11 +547,13 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     receiver: Receiver = Receiver()
     spool: Spool = Spool()
+    engine: Engine = Engine()
     ckan: Ckan = Ckan()
     archives: Archives = Archives()
     mail: Mail = Mail()
     statistics: Statistics = Statistics()
     darwin_core: DarwinCore = DarwinCore()
+    named: NamedPackages = NamedPackages()
     logging: Logging = Logging()
 
 

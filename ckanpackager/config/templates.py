@@ -27,6 +27,9 @@ PLACEHOLDERS = (
 )
 """What the templates of a mail may use."""
 
+IN_SENDER = ("resource_id", "zip_file_name", "ckan_host", "doi")
+"""What the sender may use: what the original's could, as far as it is short."""
+
 _TOKEN = re.compile(r"\{\{|\}\}|\{(?P<name>[^{}\n]*)\}|[{}]")
 
 

@@ -1,4 +1,4 @@
-"""What a CKAN site holds and tells: the actions, whom they answer, and how they refuse."""
+"""The actions of a CKAN site: what they answer, to which keys, and how they refuse."""
 
 import csv
 import io
@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from ckanpackager.demo.parameters import Version, read_query
+from ckanpackager.demo.parameters import read_query
 from ckanpackager.demo.render import Column, delimited
-from ckanpackager.demo.search import MILLISECONDS_SINCE, search
+from ckanpackager.demo.search import search
 from ckanpackager.demo.table import InvalidRequest, Resource
+from ckanpackager.demo.versions import Version, has
 
 ACTIONS = frozenset({"datastore_search", "datastore_info", "resource_show", "package_show", "status_show"})
 
 
 class Refusal(Exception):
-    """An answer that is none: its status and CKAN's `error` object."""
+    """A refusal: its HTTP status and CKAN's `error` object."""
 
     def __init__(self, status: HTTPStatus, error: dict[str, Any]) -> None:
         super().__init__(status, error)
@@ -35,7 +36,10 @@ class Site:
     key: str
 
     def act(self, action: str, params: dict[str, Any], key: str | None) -> str:
-        """The JSON text of the action's `result` for whoever has this key; raises Refusal or InvalidRequest."""
+        """The JSON text of the action's `result` for a caller with this key.
+
+        Raises Refusal, InvalidRequest or ServerError.
+        """
         may_read = key == self.key
         if action == "datastore_search":
             query = read_query(params, self.version, self.rows_max)
@@ -56,7 +60,7 @@ class Site:
         columns = [Column(name, kind, place) for place, (name, kind) in enumerate(resource.types().items())]
         header = io.StringIO()
         csv.writer(header).writerow([column.name for column in columns])  # which ends it in \r\n, as CKAN does
-        return header.getvalue() + delimited(columns, resource.rows, ",", self.version >= MILLISECONDS_SINCE)
+        return header.getvalue() + delimited(columns, resource.rows, ",", has(self.version, "milliseconds"))
 
     def _table(self, resource_id: str, what: str, may_read: bool) -> Resource:
         resource = self.resources.get(resource_id)
@@ -112,7 +116,7 @@ class Site:
 
     def _status_show(self) -> dict[str, Any]:
         version = ".".join(map(str, self.version))
-        return {"site_title": "CKAN", "site_url": self.url, "extensions": ["datastore"], "ckan_version": f"{version}.0"}
+        return {"site_title": "CKAN", "site_url": self.url, "extensions": ["datastore"], "ckan_version": version}
 
 
 def _required(params: dict[str, Any], *names: str, missing: str) -> str:

@@ -25,8 +25,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from ckanpackager.demo import sample
 from ckanpackager.demo.actions import ACTIONS, Refusal, Site
-from ckanpackager.demo.parameters import Version
+from ckanpackager.demo.search import ServerError
 from ckanpackager.demo.table import JSON_NULL, InvalidRequest, Resource
+from ckanpackager.demo.versions import Version, whole
 
 __all__ = ["JSON_NULL", "CkanApi", "File", "Request", "Resource"]
 
@@ -36,7 +37,7 @@ HTML_TYPE = "text/html; charset=utf-8"
 
 @dataclass
 class File:
-    """A file to download from `/files/<name>`, with headers of its own."""
+    """A file to download from `/files/<name>`, or as an upload of a resource, with headers of its own."""
 
     body: bytes
     headers: dict[str, str] = field(default_factory=dict)
@@ -54,7 +55,7 @@ Fault = Callable[["Handler", str, dict[str, Any], int], bool]
 
 
 class CkanApi:
-    """A CKAN of that `version` on 127.0.0.1; a context manager that starts and stops it.
+    """A CKAN of that `version`, with its quirks, on 127.0.0.1; a context manager that starts and stops it.
 
     `resources` by id, `datasets` by id or name as `package_show` gives them, `files` by name: all may be changed
     while it runs.  `key` opens what is private.  `log` holds every request, in the order of arrival.  A `fault` is
@@ -83,7 +84,7 @@ class CkanApi:
         self._server = _Server(("127.0.0.1", port), partial(Handler, self))
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self.api_url = f"{self.url}/api/3/action/datastore_search"
-        self.site = Site(self.url, self.resources, self.datasets, version, rows_max, key)
+        self.site = Site(self.url, self.resources, self.datasets, whole(version), rows_max, key)
 
     def __enter__(self) -> Self:
         self.start()
@@ -133,7 +134,7 @@ class Handler(BaseHTTPRequestHandler):
             self._action(found[1], url.query, body)
         elif found := re.fullmatch(r"/datastore/dump/([^/]+)", url.path):
             self._unless_fault("dump", {"resource_id": unquote(found[1])}, self._dump)
-        elif found := re.fullmatch(r"/files/(.+)", url.path):
+        elif found := re.fullmatch(r"/(?:files|dataset/[^/]+/resource/[^/]+/download)/(.+)", url.path):
             self._unless_fault("files", {"name": unquote(found[1])}, self._file)
         else:
             self._page(HTTPStatus.NOT_FOUND)
@@ -180,6 +181,8 @@ class Handler(BaseHTTPRequestHandler):
             self._refuse(HTTPStatus.CONFLICT, about, {**error.errors, "__type": "Validation Error"})
         except Refusal as refusal:
             self._refuse(refusal.status, about, refusal.error)
+        except ServerError:
+            self._page(HTTPStatus.INTERNAL_SERVER_ERROR)
         else:
             self.reply(HTTPStatus.OK, f'{{"help": "{about}", "success": true, "result": {result}}}')
 

@@ -1,6 +1,6 @@
-"""What `datastore_search` may be asked: its parameters, each read as strictly as CKAN reads it.
+"""The parameters of `datastore_search`, each read as strictly as CKAN reads it.
 
-The texts of refusals are CKAN 2.12's own; an older version does not know what it did not know.
+The texts of refusals are those of CKAN 2.12.
 """
 
 import json
@@ -8,11 +8,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from ckanpackager.demo.table import InvalidRequest
-
-Version = tuple[int, int]
+from ckanpackager.demo.versions import QUIRKS, Version, has
 
 FORMATS = ["objects", "lists", "csv", "tsv"]
-SINCE: dict[str, Version] = {"records_format": (2, 8), "include_total": (2, 8), "include_next_page": (2, 12)}
 DEFAULTS: dict[str, Any] = {
     "limit": 100,
     "records_format": "objects",
@@ -33,7 +31,7 @@ def read_query(params: Mapping[str, Any], version: Version, rows_max: int) -> Qu
     given = dict(params)
     if given.get("id"):
         given["resource_id"] = given.pop("id")
-    readers = {name: read for name, read in _READERS.items() if SINCE.get(name, version) <= version}
+    readers = {name: read for name, read in _READERS.items() if _is_known(name, version)}
     known: dict[str, Any] = {}
     errors: dict[str, list[str]] = {}
     for name, read in readers.items():
@@ -49,8 +47,13 @@ def read_query(params: Mapping[str, Any], version: Version, rows_max: int) -> Qu
         errors["resource_id"] = ["Missing value"]
     if errors:
         raise InvalidRequest(errors)
-    known["limit"] = min(known["limit"], rows_max)
+    if has(version, "caps limit at rows_max"):
+        known["limit"] = min(known["limit"], rows_max)
     return Query(known, {name: value for name, value in given.items() if name not in readers})
+
+
+def _is_known(name: str, version: Version) -> bool:
+    return f"knows {name}" not in QUIRKS or has(version, f"knows {name}")
 
 
 def _boolean(value: Any) -> bool:
@@ -123,6 +126,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "sort": _list_or_text,
     "distinct": _boolean,
     "include_total": _boolean,
+    "total_estimation_threshold": _integer,
     "records_format": _format,
     "include_next_page": _boolean,
 }

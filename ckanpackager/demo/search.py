@@ -5,41 +5,102 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from ckanpackager.demo.parameters import Query, Version
+from ckanpackager.demo.parameters import Query
 from ckanpackager.demo.render import Column, records
 from ckanpackager.demo.table import BY_ID, OPERATORS, Condition, InvalidRequest, Order, Resource, Row, matching, ordered
+from ckanpackager.demo.versions import Version, has
 
-RANGES_SINCE: Version = (2, 12)
-MILLISECONDS_SINCE: Version = (2, 12)
+_PARAMETER = re.compile(r"(?<![:\w\\]):(\w+)(?!:)")  # sqlalchemy.text's
 RANK = 0.0573  # what a search by text adds to every row; a real CKAN measures it
 
 
+class ServerError(Exception):
+    """What CKAN fails at: it answers 500, with a page."""
+
+
 def search(resource: Resource, query: Query, version: Version) -> str:
-    """The JSON text of the answer's `result`; raises InvalidRequest."""
+    """The JSON text of the answer's `result`; raises InvalidRequest or ServerError."""
     known, ranks = query.known, _ranks(query.known.get("q"))
     types = resource.types() | dict.fromkeys(ranks, "float")
     operation = _operation(known.get("filters", {}))
     conditions = list(_conditions(operation))
+    form = known.get("records_format", "objects")
     order = _check(resource, types, query, conditions, version)
-    rows = ordered(resource, matching(resource, conditions, known.get("q")), order or BY_ID)
+    rows = _found(resource, known, conditions, form, order, version)
     if ranks:
         rows = [[*row, *[RANK] * len(ranks)] for row in rows]
-    columns = [Column(name, types[name], list(types).index(name)) for name in known.get("fields") or types]
+    names = known.get("fields") or list(types)
+    unnamed = ranks if has(version, "names all fields and adds unnamed ranks") else []
+    names = [name for name in names if name not in unnamed] + unnamed
+    columns = [Column(name, types[name], list(types).index(name)) for name in names]
     if resource.backend:
         return _other_backend(resource, query, columns, rows, version)
     some = _distinct(rows, columns) if known.get("distinct") else rows
-    page = some[known.get("offset", 0) :][: known["limit"]]
-    described = {field["id"]: field for field in resource.fields}
-    fields = [described.get(name, {"id": name, "type": types[name]}) for name in known.get("fields", types)]
-    head = dict(sorted(known.items())) | ({"filterops": operation} if operation and version >= RANGES_SINCE else {})
+    page = _page(rows, some, columns, known, form, version)
+    head = dict(sorted(known.items())) | ({"filterops": operation} if operation and has(version, "ranges") else {})
     tail: dict[str, Any] = {}
-    (head if "fields" in known else tail)["fields"] = fields
+    (head if "fields" in known else tail)["fields"] = _described(resource, types, known, version)
     if known.get("include_total", True):
         tail["total"] = len(some)
     # A real one takes the page's rows first and makes them distinct last: that page's last `_id` is that of all.
     tail |= _next_page(known, order, rows if known.get("distinct") else page)
-    page_text = records(columns, page, known.get("records_format", "objects"), version >= MILLISECONDS_SINCE)
-    return _joined(head, page_text, tail)
+    return _joined(head, records(columns, page, form, has(version, "milliseconds")), tail)
+
+
+def _found(
+    resource: Resource,
+    known: dict[str, Any],
+    conditions: list[Condition],
+    form: str,
+    order: list[Order],
+    version: Version,
+) -> list[Row]:
+    """The rows that are looked for, in their order."""
+    if has(version, "takes a word after a colon for a parameter") and _PARAMETER.search(str(known.get("q") or "")):
+        raise ServerError
+    if has(version, "refuses statements with #") and any(
+        "#" in name for name in known.get("fields") or resource.types()
+    ):
+        raise InvalidRequest({"query": ["Query is not a single statement."]})
+    if (
+        known.get("distinct")
+        and known.get("sort")
+        and form == "lists"
+        and has(version, "refuses sorted distinct lists")
+    ):
+        raise InvalidRequest({"query": ["Invalid query"]})
+    if known.get("q") and not known.get("fields") and form == "lists" and has(version, "refuses lists with ranks"):
+        raise InvalidRequest({"query": ["Invalid query"], "info": {"orig": ['syntax error at or near "||"']}})
+    try:
+        return ordered(resource, matching(resource, conditions, known.get("q")), order or BY_ID)
+    except InvalidRequest as error:
+        if form in ("csv", "tsv") and has(version, "answers 500 to a wrong value in text"):
+            raise ServerError from error
+        raise
+
+
+def _page(
+    rows: list[Row], some: list[Row], columns: list[Column], known: dict[str, Any], form: str, version: Version
+) -> list[Row]:
+    """The rows of the page, with what this version does to them."""
+    here = slice(known.get("offset", 0), known.get("offset", 0) + known["limit"])
+    kind = "lists take" if form == "lists" else "text and objects take"
+    if known.get("distinct") and has(version, f"{kind} a page first and make it distinct then"):
+        page = _distinct(rows[here], columns)
+    else:
+        page = some[here]
+    if form == "lists" and has(version, "lists without the rows that have a NULL"):
+        page = [row for row in page if all(row[column.place] is not None for column in columns)]
+    return page
+
+
+def _described(
+    resource: Resource, types: dict[str, str], known: dict[str, Any], version: Version
+) -> list[dict[str, Any]]:
+    described = {field["id"]: field for field in resource.fields}
+    if has(version, "names all fields and adds unnamed ranks"):
+        return list(described.values())
+    return [described.get(name, {"id": name, "type": types[name]}) for name in known.get("fields", types)]
 
 
 def _other_backend(resource: Resource, query: Query, columns: list[Column], rows: list[Row], version: Version) -> str:
@@ -53,7 +114,7 @@ def _other_backend(resource: Resource, query: Query, columns: list[Column], rows
         tail["after"] = [page[-1][0]] if page else None
     elif mark is not None:
         tail["next_cursor"] = f"AoE{page[-1][0]}" if page else mark
-    return _joined({}, records(columns, page, "objects", version >= MILLISECONDS_SINCE), tail)
+    return _joined({}, records(columns, page, "objects", has(version, "milliseconds")), tail)
 
 
 def _resume(rows: list[Row], mark: Any) -> int:
@@ -103,14 +164,14 @@ def _check(
 ) -> list[Order]:
     """Refuses what the table or the version does not offer, in CKAN's order; the order of the rows."""
     known = query.known
-    if version >= RANGES_SINCE:
+    if has(version, "ranges"):
         _check_filters(conditions, types)
     if query.others and not resource.backend:
         raise _invalid("__extras", next(iter(query.others)))
     for name in known.get("fields", []):
         if name not in types:
             raise _invalid("fields", name)
-    if version < RANGES_SINCE:
+    if not has(version, "ranges"):
         _check_plain_filters(conditions, types)
     if known.get("offset", 0) < 0:
         raise _invalid("offset", known["offset"])

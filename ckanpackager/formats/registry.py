@@ -102,6 +102,7 @@ _ALL = (
         raw_records=True,
         similar=(".jsonl",),
     ),
+    Format(name="parquet", module="parquet", media_type="application/vnd.apache.parquet", records_format="lists"),
 )
 FORMATS = {format.name: format for format in _ALL}
 

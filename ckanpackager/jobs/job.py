@@ -1,13 +1,13 @@
 """A job: a request, and what has become of it so far.  Pure: no files, no clock, no network."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
 from ckanpackager.errors import BadRequest
 from ckanpackager.jobs.parameters import check, plain
-from ckanpackager.jobs.request import Queue, Request
+from ckanpackager.jobs.request import Queue, Request, cache_key, named_key
 
 Moment = Annotated[float, Meta(ge=0, le=253_402_300_799)]  # seconds since 1970, to the end of the year 9999
 Kind = Literal["packaging", "mail", "statistics"]
@@ -23,12 +23,13 @@ have accepted the mail; `died`: the worker did; `spool`: it could not be written
 class Archive(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An archive in the store."""
 
-    name: str
+    name: str  # its path in the store: `<directory>/<file>`
     size: int
     rows: int | None = None
     published: Moment
     notes: tuple[str, ...] = ()
     complete: bool = True  # whether equal requests may get it, too
+    fingerprint: str | None = None  # of a named package's source, when its archive was asked for
 
 
 class Attempt(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -53,12 +54,16 @@ class Job(Struct, frozen=True, kw_only=True, omit_defaults=True):
     queue: Queue
     attempts: tuple[Attempt, ...] = ()
     attempts_before_retry: int = 0  # attempts made before an administrator's `retry`, which no longer count
-    archive_name: str | None = None  # the name that this job's archive will have
+    package: str | None = None  # the named package to refresh; there is no requester then
+    fingerprint: str | None = None  # of its source
+    archive_directory: str | None = None  # where this job's archive will be, in the store
     archive: Archive | None = None
     failure: str | None = None
     public_failure: str | None = None  # what requesters read of it
+    mistaken: bool = False  # whether the request itself was at fault
     alerted: bool = False  # whether administrators were told that it has failed for long
     cancelled: bool = False
+    key_removed: bool = False  # the request had an API key, which is kept no longer than the job is open
     link_mailed_at: Moment | None = None
     failure_mailed_at: Moment | None = None
     request_counted_at: Moment | None = None
@@ -69,6 +74,18 @@ class Job(Struct, frozen=True, kw_only=True, omit_defaults=True):
     def link_may_be_mailed(self) -> bool:
         """Whether the requester has the link, or may have it."""
         return self.link_mailed_at is not None or any(attempt.outcome == "unanswered" for attempt in self.attempts)
+
+    @property
+    def without_key(self) -> dict[str, Any]:
+        """What changes in the job so that its file no longer holds the API key."""
+        if self.request.key is None:
+            return {}
+        return {"request": msgspec.structs.replace(self.request, key=None), "key_removed": True}
+
+    @property
+    def build_key(self) -> str:
+        """The key of the archive: one at a time is built of each, and equal requests get the same."""
+        return named_key(self.package) if self.package else cache_key(self.request)
 
     @property
     def recent_attempts(self) -> tuple[Attempt, ...]:
@@ -85,7 +102,7 @@ def decode(id: str, content: bytes) -> Job:
     """The job that a file's name and content describe.  Raises BadRequest."""
     try:
         job = _DECODER.decode(content)
-        check(job.request)
+        check(job.request, with_requester=not job.package)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise BadRequest(f"no valid job: {plain(error)}") from None
     return msgspec.structs.replace(job, id=id)

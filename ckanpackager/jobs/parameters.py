@@ -4,32 +4,44 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, get_args, get_origin
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import msgspec
 
 from ckanpackager.errors import BadRequest, did_you_mean
-from ckanpackager.jobs.request import TASKS, Request
+from ckanpackager.jobs import email_address
+from ckanpackager.jobs.request import TASKS, PackageUrl, Request
 
+_KEPT_IN_URLS = "%/:?#[]@!$&'()*+,;=-._~"  # what RFC 3986 allows
 DEEPEST = 50  # levels of lists and objects in a parameter
 
 
-def request_from(task: str, parameters: Mapping[str, Any], *, strict: bool = False) -> Request:
+def request_from(
+    task: str, parameters: Mapping[str, Any], *, strict: bool = False, with_requester: bool = True
+) -> Request:
     """Make a request of a task's parameters: texts, as forms and shells have them, or JSON values.
 
     Empty parameters count as absent.  A parameter that no task knows is refused when its name is close to a known
-    one, since it is probably a mistake; others are passed over, or refused too with `strict`.
+    one, since it is probably a mistake; others are passed over, or refused too with `strict`.  A named package has no
+    requester, so its `email` is empty.
     Raises BadRequest, naming every parameter that is wrong.
     """
     if (kind := TASKS.get(task)) is None:
         near = did_you_mean(task, TASKS, 0.8)
         meant = f"did you mean {near}?" if near else f"expected one of {', '.join(TASKS)}"
         raise BadRequest(f"unknown task {task!r}: {meant}")
-    given = {name: value for name, value in parameters.items() if value is not None and value != ""}
+    given = {
+        name: value for name, value in parameters.items() if value is not None and (value != "" or name == "for_gbif")
+    }
+    if kind is PackageUrl and not strict and not _is_url(given.get("api_url")):
+        given.pop("api_url", None)  # before it had a meaning, portals could send anything there
     faults = _unknown_parameters(task, given, strict)
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = {} if with_requester else {"email": ""}
     for field in msgspec.structs.fields(kind):
-        if field.name in given:
+        if field.name in values:
+            if field.name in given:
+                faults.append(f"{field.name}: a named package has no requester")
+        elif field.name in given:
             try:
                 value = _CONVERT[field.name](given[field.name]) if field.name in _CONVERT else given[field.name]
                 _check_json(value)
@@ -63,19 +75,17 @@ def parameters_from_words(words: tuple[str, ...]) -> dict[str, str]:
     return parameters
 
 
-def check(request: Request) -> None:
+def check(request: Request, *, with_requester: bool = True) -> None:
     """Check what was read from a file as if it came from a caller.  Raises ValueError."""
     for name in request.__struct_fields__:
-        _check(name, getattr(request, name))
+        if with_requester or name != "email":
+            _check(name, getattr(request, name))
 
 
 def plain(error: Exception) -> str:
     """msgspec's message in the words of JSON rather than Python."""
     text = str(error).replace("`null`", "null").replace("`", "")
     return text if text.startswith("JSON") else text[0].lower() + text[1:]
-
-
-_EMAIL = re.compile(r"[^\s@<>()\[\]\\,;:\"]+@(?!-)[^\s@<>()\[\]\\,;:\".]+(\.[^\s@<>()\[\]\\,;:\".]+)*")
 
 
 def _unknown_parameters(task: str, given: Mapping[str, Any], strict: bool) -> list[str]:
@@ -122,6 +132,20 @@ def _sort(value: Any) -> Any:
     return _json_if_text(value) if isinstance(value, str) and value.lstrip().startswith("[") else value
 
 
+def _quoted_as_browsers_do(value: Any) -> Any:
+    """A URL with its blanks and other letters percent-encoded after the host; what is encoded already stays."""
+    if not isinstance(value, str):
+        return value
+    text = re.sub(r"[\t\r\n]", "", value.strip())
+    found = re.fullmatch(r"(https?://[^/?#]*)(.*)", text, re.IGNORECASE)
+    return found[1] + quote(found[2], _KEPT_IN_URLS) if found and text.isprintable() else text
+
+
+def _is_there(value: Any) -> bool:
+    """The original took any value for yes, an empty one, too."""
+    return value.strip().lower() not in ("false", "0", "no") if isinstance(value, str) else bool(value)
+
+
 def _check(name: str, value: Any) -> None:
     if value is not None and name in _CHECK:
         _CHECK[name](value)
@@ -148,25 +172,37 @@ def _check_key(value: str) -> None:
         raise ValueError("expected an API key in printable ASCII")
 
 
+def _email(value: Any) -> Any:
+    return email_address.trimmed(value) if isinstance(value, str) else value
+
+
 def _check_email(value: str) -> None:
-    if len(value) > 254 or not value.isprintable() or not _EMAIL.fullmatch(value):
-        raise ValueError("expected one e-mail address, as in someone@example.org")
+    email_address.parse(value)
+    if not value.isprintable():
+        raise ValueError("expected an e-mail address without control characters")
 
 
 def _check_url(value: str) -> None:
-    try:
-        url = urlsplit(value)
-        usable = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
-    except ValueError:
-        usable = False
-    if not usable or not value.isprintable() or " " in value:
+    if not _is_url(value):
         raise ValueError("expected a URL that starts with http:// or https://")
 
 
+def _is_url(value: Any) -> bool:
+    try:
+        url = urlsplit(value)
+        usable = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+    except (ValueError, TypeError, AttributeError):
+        return False
+    return usable and value.isprintable() and " " not in value
+
+
 _CONVERT: dict[str, Callable[[Any], Any]] = {
+    "email": _email,
     "filters": _json_if_text,
     "fields": _names,
     "sort": _sort,
+    "resource_url": _quoted_as_browsers_do,
+    "for_gbif": _is_there,
     "format": _lower,
 }
 _CHECK: dict[str, Callable[[Any], None]] = {

@@ -87,6 +87,7 @@ class PackageUrl(_Request, frozen=True, kw_only=True, omit_defaults=True, tag="p
 
     resource_id: str
     resource_url: str
+    api_url: str | None = None  # whose host gets the key; without it no host does, but for ckan_hosts
 
     url_parameter: ClassVar[str] = "resource_url"
 
@@ -118,7 +119,15 @@ TASKS: dict[str, type[Request]] = {
 
 def cache_key(request: Request) -> str:
     """128 bits, as hex, that are equal for requests with equal answers: all parameters count but the e-mail address."""
-    values = {name: value for name, value in msgspec.to_builtins(request).items() if name != "email"}
-    import hashlib  # here: the receiver has no use for it, and should start fast
+    return _key({name: value for name, value in msgspec.to_builtins(request).items() if name != "email"})
+
+
+def named_key(package: str) -> str:
+    """The same for a named package, whose archive no request gets: its rows may be private."""
+    return _key({"package": package})
+
+
+def _key(values: dict[str, Any]) -> str:
+    import hashlib  # here, since most requests to the receiver need no key
 
     return hashlib.sha256(msgspec.json.encode(values, order="sorted")).hexdigest()[:32]

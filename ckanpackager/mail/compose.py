@@ -29,7 +29,7 @@ def compose(
         if failed
         else (settings.email_subject, settings.email_body, settings.email_body_html)
     )
-    sender = sender_address(settings.email_from)
+    sender = sender_address(settings.email_from, values)
     message = EmailMessage(ASCII)
     message["From"] = sender
     message["To"] = recipient_address(recipient)

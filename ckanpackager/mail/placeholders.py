@@ -6,12 +6,12 @@ from ckanpackager.config.settings import Mail, Settings
 from ckanpackager.config.templates import PLACEHOLDERS, render
 from ckanpackager.errors import one_line
 from ckanpackager.jobs.job import Job
-from ckanpackager.status import expiry, human_size, human_time
+from ckanpackager.status import archive_url, expiry, human_size, human_time
 
 NOTES_MAILED = 20  # at most; the archive's datapackage.json and the job's page have all of them
 
 
-def mail_placeholders(job: Job, settings: Settings) -> dict[str, str]:
+def mail_placeholders(job: Job, settings: Settings, now: float) -> dict[str, str]:
     """The values for a job, by name; those that do not apply are missing."""
     values = {
         "resource_id": job.request.resource_id,
@@ -24,7 +24,7 @@ def mail_placeholders(job: Job, settings: Settings) -> dict[str, str]:
     if archive := job.archive:
         values |= {
             "zip_file_name": archive.name,
-            "download_url": settings.mail.archive_url(archive.name),
+            "download_url": archive_url(archive, settings, now),
             "rows": "" if archive.rows is None else f"{archive.rows:,}",
             "size": human_size(archive.size),
             "expires": human_time(expiry(archive, settings)),

@@ -16,11 +16,14 @@ from ckanpackager.ckan.actions import status
 from ckanpackager.config.settings import Settings
 from ckanpackager.darwin_core import compile_plan
 from ckanpackager.errors import BadRequest, CkanpackagerError, TemporaryFailure
+from ckanpackager.hosts import HostPolicy
 from ckanpackager.http_client import Client
 from ckanpackager.mail import send
+from ckanpackager.maintenance import check_engine
+from ckanpackager.maintenance.named_packages import configured, statuses
 from ckanpackager.spool.queue import FOLDERS, Spool
 from ckanpackager.statistics import open_statistics
-from ckanpackager.status import duration, service_status
+from ckanpackager.status import DAY, duration, service_status
 
 Finding = tuple[bool, str]
 LONG = 3600  # seconds that a job may wait for a worker
@@ -29,13 +32,19 @@ LONG = 3600  # seconds that a job may wait for a worker
 def run(settings: Settings, ckan: str | None) -> Iterator[Finding]:
     """Check everything; each finding is whether it is fine, and a sentence."""
     yield from _spool(Path(settings.spool.spool_directory))
-    yield from _directory("store_directory", Path(settings.archives.store_directory))
+    if settings.archives.store_url:
+        yield from check_engine.bucket(settings)
+    else:
+        yield from _directory("store_directory", Path(settings.archives.store_directory))
     yield from _directory("temp_directory", Path(settings.archives.temp_directory or tempfile.gettempdir()))
     yield _tried("statistics", lambda: _statistics(settings))
+    yield from _addresses(settings)
     yield _tried("mail", lambda: send.check(settings.mail))
     yield _compression(settings)
+    yield from check_engine.engine(settings)
     yield _tried("darwin core", lambda: _darwin_core(settings))
     yield from _work(Spool(Path(settings.spool.spool_directory)))
+    yield from _named_packages(settings, Spool(Path(settings.spool.spool_directory)), time.time())
     if settings.ckan.allowed_hosts is None:
         yield True, "allowed_hosts: unset, so data is fetched from any host that a request names"
     if ckan is not None:
@@ -46,10 +55,11 @@ def _work(spool: Spool) -> Iterator[Finding]:
     """Jobs that need an administrator."""
     try:
         service = service_status(spool, time.time())
+        failed = spool.alarms_since(time.time() - DAY)
     except CkanpackagerError as error:
         yield False, f"jobs: {error}"
         return
-    if failed := service.failed_last_24_hours:
+    if failed:
         yield (
             False,
             f"jobs: {failed} failed in the last 24 hours; `ckanpackager stats errors` says why, and "
@@ -61,6 +71,26 @@ def _work(spool: Spool) -> Iterator[Finding]:
             f"jobs: the oldest has waited for {duration(oldest)} and no worker is active; does cron, or a service, "
             "run `ckanpackager process`?",
         )
+
+
+def _named_packages(settings: Settings, spool: Spool, now: float) -> Iterator[Finding]:
+    try:
+        packages = configured(settings)
+        known = list(statuses(settings, spool))
+    except CkanpackagerError as error:
+        yield from ((False, words) for words in str(error).splitlines())
+        return
+    for named in known:
+        schedule = packages[named.name].schedule
+        age = f"{duration(now - named.published)} old" if named.published else "not built yet"
+        looked = f"looked at {duration(now - named.looked_at)} ago" if named.looked_at else "never looked at"
+        words = f"named_packages.{named.name}: {age}, {looked}"
+        if named.failed:
+            yield False, f"{words}; its last refresh failed, so the archive is the one before: {named.failed}"
+        elif not named.looked_at or (schedule and schedule.is_due(named.looked_at, now - DAY)):
+            yield False, f"{words}; does cron run `ckanpackager refresh`?"
+        else:
+            yield True, words
 
 
 def _tried(name: str, work: Callable[[], str]) -> Finding:
@@ -134,6 +164,23 @@ def _statistics(settings: Settings) -> str:
     return f"the database answers, with {served:,} requests so far"
 
 
+def _addresses(settings: Settings) -> Iterator[Finding]:
+    """Addresses in clear that should not be there."""
+    if not settings.statistics.anonymize_emails:
+        return
+    try:
+        with open_statistics(settings.statistics, to_read=True) as statistics:
+            clear = statistics.clear_addresses()
+    except CkanpackagerError:
+        return  # the finding before this one says what is wrong
+    if clear:
+        yield (
+            False,
+            f"anonymize_emails: {clear:,} rows of the statistics hold an address in clear; `ckanpackager anonymize` "
+            "hashes them",
+        )
+
+
 def _darwin_core(settings: Settings) -> str:
     plan = compile_plan([settings.darwin_core.dwc_id_field], settings.darwin_core)
     return f"the definitions can be read; the core is {plan.core.row_type.rpartition('/')[2]}"
@@ -158,5 +205,6 @@ def _ckan(url: str, settings: Settings) -> str:
     except ValueError as error:
         raise BadRequest(f"{url}: no usable URL: {error}") from None
     site = url if "/api/" not in path else url[: url.index("/api/")]
-    client = Client(key=None, timeout=settings.ckan.request_timeout, allowed_hosts=settings.ckan.allowed_hosts)
+    hosts = HostPolicy(site=url, allowed_hosts=settings.ckan.allowed_hosts)
+    client = Client(key=None, timeout=settings.ckan.request_timeout, hosts=hosts)
     return status(client, site.rstrip("/"))

@@ -1,13 +1,10 @@
 """`ckanpackager clean`: remove what is no longer needed.  Safe beside running workers."""
 
-import os
-import shutil
-import tempfile
-from pathlib import Path
+import math
 
+from ckanpackager.archives import scratch
 from ckanpackager.archives.store import Store
 from ckanpackager.config.settings import Settings
-from ckanpackager.errors import TemporaryFailure
 from ckanpackager.spool.queue import Spool
 
 DAY = 86400
@@ -19,32 +16,19 @@ def clean(spool: Spool, store: Store, settings: Settings, now: float) -> dict[st
 
     Gives what was removed, by kind.  Raises TemporaryFailure.
     """
-    return {
+    packers = settings.engine.engine == "celery"  # may be at work for a dispatcher that has died
+    store.forget_expired(now - settings.spool.keep_done * DAY)
+    removed = {
         "archives": store.expire(now - settings.archives.keep_archives * DAY, spool.archives_in_use()),
         "done jobs": spool.remove_older("done", now - settings.spool.keep_done * DAY),
         "failed jobs": spool.remove_older("failed", now - settings.spool.keep_failed * DAY),
         "temporary files": spool.remove_older("tmp", now - ORPHANED)
-        + store.remove_orphans()
-        + _remove_scratch(store, Path(settings.archives.temp_directory or tempfile.gettempdir()), now - DAY),
+        + store.remove_orphans(now - ORPHANED if packers else math.inf, spool.is_building)
+        + scratch.remove_old(settings.archives.temp_directory, now - DAY, spool.is_building),
     }
+    if (days := settings.statistics.keep_statistics) is not None:
+        from ckanpackager.statistics import open_statistics  # SQLAlchemy takes its time, and most sites keep all
 
-
-def _remove_scratch(store: Store, directory: Path, before: float) -> int:
-    """Directories of files for zip_command, whose worker died.
-
-    Other users share the system's temporary directory: their directories stay, and young ones, which may be another
-    store's.
-    """
-    removed = 0
-    for path in directory.glob("ckanpackager-*.zip.part-*"):
-        try:
-            newest = max(inner.lstat().st_mtime for inner in (path, *path.glob("*")))
-            own = path.lstat().st_uid == os.geteuid()
-            if own and newest < before and not store.is_building(path.name.removeprefix("ckanpackager-")):
-                shutil.rmtree(path)
-                removed += 1
-        except FileNotFoundError:
-            continue  # its worker, or another `clean`, was faster
-        except OSError as error:
-            raise TemporaryFailure(f"temporary directory {path}: {error.strerror}") from error
+        with open_statistics(settings.statistics) as statistics:
+            removed["requests and errors"] = statistics.remove_older(now - days * DAY)
     return removed

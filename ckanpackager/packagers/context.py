@@ -30,6 +30,7 @@ class Result:
     rows: int | None
     notes: tuple[str, ...] = ()
     complete: bool = True  # False: the same request is packaged anew
+    title: str = ""  # of what was packaged
 
 
 def packager(task: str) -> Callable[..., Result]:

@@ -2,8 +2,11 @@
 
 from urllib.parse import quote
 
+from msgspec.structs import replace
+
 from ckanpackager.archives.writer import Archive
 from ckanpackager.formats.registry import FORMATS
+from ckanpackager.hosts import without_secrets
 from ckanpackager.jobs.request import DatastoreRequest, PackageDatastore
 from ckanpackager.metadata.contents import Contents
 from ckanpackager.packagers import description
@@ -27,12 +30,14 @@ def package(request: PackageDatastore, archive: Archive, context: PackagingConte
         limit=request.limit or None,  # 0 has always meant all
     )
     written = write_table(archive, "resource", format, rows, context, bom=request.bom)
+    about = description.About()
     if description.is_wanted(context):
         about = description.about_resource(context, request.api_url, request.resource_id)
-        title = about.resource.title if about.resource else request.resource_id
+        title = about.title or request.resource_id
         table = described_table(written, title, request.api_url, request.resource_id, archive, context)
-        description.write(archive, contents_of(request, about, context, files=(table,), notes=written.notes), context)
-    return Result(written.rows, written.notes)
+        contents = replace(contents_of(request, about, context), files=[table], notes=written.notes)
+        description.write(archive, contents, context)
+    return Result(written.rows, written.notes, title=about.title)
 
 
 def query_of(request: DatastoreRequest) -> dict[str, object]:
@@ -41,10 +46,8 @@ def query_of(request: DatastoreRequest) -> dict[str, object]:
     return {"resource_id": request.resource_id, **query}
 
 
-def contents_of(
-    request: DatastoreRequest, about: description.About, context: PackagingContext, **known: object
-) -> Contents:
-    """What an archive of a datastore's rows holds, and where they came from."""
+def contents_of(request: DatastoreRequest, about: description.About, context: PackagingContext) -> Contents:
+    """Where the rows in an archive came from; its files are added when they are complete."""
     query = {name: value for name, value in query_of(request).items() if name != "resource_id"}
     query |= {name: value for name in ("offset", "limit") if (value := getattr(request, name))}
     pages = [each.page for each in (about.resource, about.dataset) if each and each.page]
@@ -54,8 +57,7 @@ def contents_of(
         resource=about.resource,
         problem=about.problem,
         fetched=description.now(context),
-        sources=[*pages, f"{request.api_url}?resource_id={quote(request.resource_id)}"],
+        sources=[*pages, f"{without_secrets(request.api_url)}?resource_id={quote(request.resource_id)}"],
         query=query,
         doi=request.doi or "",
-        **known,  # type: ignore[arg-type]
     )

@@ -11,6 +11,7 @@ from ckanpackager import names
 from ckanpackager.archives.writer import Archive
 from ckanpackager.ckan import actions
 from ckanpackager.errors import CkanpackagerError
+from ckanpackager.hosts import without_secrets
 from ckanpackager.metadata import datapackage, readme
 from ckanpackager.metadata.contents import Contents
 from ckanpackager.metadata.dataset import Dataset, Resource, dataset_from, resource_from, site_of
@@ -36,10 +37,15 @@ class About:
         self.resource = resource
         self.problem = problem
 
+    @property
+    def title(self) -> str:
+        """The resource's title, or nothing."""
+        return self.resource.title if self.resource else ""
+
 
 def about_resource(context: PackagingContext, address: str, resource_id: str) -> About:
     """Ask the site that `address` (an API's URL, or that of an uploaded file) belongs to."""
-    site = site_of(address)
+    site = site_of(without_secrets(address))
     if not site or not is_wanted(context):
         return About()
     api = address if "/api/" in address else f"{site}{_API}"

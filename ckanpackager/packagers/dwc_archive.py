@@ -73,8 +73,10 @@ def package(request: PackageDwcArchive, archive: Archive, context: PackagingCont
         others = [
             OtherFile(path=name, title="", size=size) for name, size in archive.sizes.items() if name != plan.core.name
         ]
-        description.write(archive, replace(contents, files=[core, *others]), context, machine_readable=False)
-    return Result(count, rows.notes)
+        description.write(
+            archive, replace(contents, files=[core, *others], notes=rows.notes), context, machine_readable=False
+        )
+    return Result(count, rows.notes, title=about.title)
 
 
 def _filled(eml: str, now: datetime) -> bytes:

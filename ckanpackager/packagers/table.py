@@ -16,6 +16,7 @@ from ckanpackager.ckan.responses import Field
 from ckanpackager.errors import CkanpackagerError, TemporaryFailure
 from ckanpackager.formats.registry import Format, Page, Table
 from ckanpackager.metadata.contents import TableFile
+from ckanpackager.metadata.dataset import mappings
 from ckanpackager.packagers.context import PackagingContext
 
 
@@ -75,7 +76,8 @@ def data_dictionary(
     if not info:
         with suppress(CkanpackagerError):  # the table is complete without it
             answer = actions.show(context.client, api_url, "datastore_info", resource_id)
-            info = {str(field.get("id")): field.get("info") for field in answer.get("fields") or ()}
+            told = {str(field.get("id")): field.get("info") for field in mappings(answer, "fields")}
+            info = {name: known for name, known in told.items() if isinstance(known, dict)}
     return [{"id": field.id, "type": field.type, "info": info.get(field.id)} for field in fields]
 
 

@@ -21,14 +21,17 @@ def package(request: PackageUrl, archive: Archive, context: PackagingContext) ->
             for chunk in chunks:
                 entry.write(chunk)
                 context.tell(0, None)
+    about = description.About()
     if description.is_wanted(context):
-        description.write(archive, _contents(request, name, archive, context), context)
-    return Result(rows=None)
+        about = description.about_resource(context, request.resource_url, request.resource_id)
+        description.write(archive, _contents(request, name, about, archive, context), context)
+    return Result(rows=None, title=about.title)
 
 
-def _contents(request: PackageUrl, name: str, archive: Archive, context: PackagingContext) -> Contents:
+def _contents(
+    request: PackageUrl, name: str, about: description.About, archive: Archive, context: PackagingContext
+) -> Contents:
     """The file, and what the site says of it, if it is an upload of a CKAN site's."""
-    about = description.about_resource(context, request.resource_url, request.resource_id)
     pages = [each.page for each in (about.resource, about.dataset) if each and each.page]
     return Contents(
         name=request.resource_id,
@@ -36,7 +39,7 @@ def _contents(request: PackageUrl, name: str, archive: Archive, context: Packagi
         resource=about.resource,
         problem=about.problem,
         fetched=description.now(context),
-        files=[OtherFile(path=name, title=about.resource.title if about.resource else name, size=archive.sizes[name])],
+        files=[OtherFile(path=name, title=about.title or name, size=archive.sizes[name])],
         sources=[*pages, _public(request.resource_url)],
     )
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from ckanpackager.archives import layout
 from ckanpackager.config.load import PUBLISHED_SECRETS, find_configuration, load_settings
 from ckanpackager.config.settings import Settings
 from ckanpackager.errors import BadRequest, CkanpackagerError, ConfigError, NotAuthorized, TooMany
@@ -24,7 +25,8 @@ from ckanpackager.receiver.body import (
     drain_body,
     read_parameters,
 )
-from ckanpackager.receiver.handlers import HANDLERS, HandlerRequest, log
+from ckanpackager.receiver.handlers import HANDLERS, HandlerRequest
+from ckanpackager.receiver.request_log import line_about, readable, tell
 from ckanpackager.receiver.response import Response, error_response, success_response
 from ckanpackager.spool.queue import Spool
 
@@ -32,8 +34,11 @@ RETRY_AFTER = "60"  # seconds, for callers while the spool is not writable
 _ANY_TEXT = ("utf-8", "surrogatepass")  # encodes every text
 
 
-def make_application(settings: Settings) -> Application:
-    """The receiver for these settings.  Raises ConfigError if the secret is missing or published."""
+def make_application(settings: Settings, *, quiet: bool = False) -> Application:
+    """The receiver for these settings; with `quiet` it logs errors alone.
+
+    Raises ConfigError if the secret is missing or published.
+    """
     if not settings.receiver.secret:
         raise ConfigError(
             "secret: missing; the receiver accepts no request without one (see ckanpackager.yaml.example)"
@@ -47,11 +52,19 @@ def make_application(settings: Settings) -> Application:
         logs.add_target(settings.logging.log)
 
     def application(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        about: dict[str, str] = {}
         try:
-            response = respond(environ, settings, spool)
+            response = respond(environ, settings, spool, about)
         except Exception as error:  # a fault of ours; the caller must see nothing of the inside
-            log(f"internal error: {error!r}", traceback=settings.logging.debug)
+            about["refused"] = f"internal error: {error!r}"
             response = error_response("500 Internal Server Error", "internal error; the log of the receiver has more")
+            if settings.logging.debug:
+                import traceback
+
+                traceback.print_exc(file=environ["wsgi.errors"])
+        if line := line_about(environ, response, about):
+            failed = response.status.startswith("5")
+            tell(environ, line, to_target=bool(settings.logging.log), quiet=quiet, error=failed)
         headers = [("Content-Type", response.content_type), ("Content-Length", str(len(response.body)))]
         fixed = [("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")]
         start_response(response.status, [*headers, *response.headers, *fixed])
@@ -74,9 +87,11 @@ def run_cgi() -> None:
     except CkanpackagerError as error:
         words = "ckanpackager is not configured; the web server's log has more"
         response = error_response("500 Internal Server Error", words)
-        log(str(error))
+        why = str(error)
 
         def application(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+            for line in why.splitlines():
+                tell(environ, line, to_target=False, error=True)
             start_response(response.status, [("Content-Type", response.content_type)])
             return [response.body]
 
@@ -86,37 +101,55 @@ def run_cgi() -> None:
     os._exit(0)  # nothing is left to clean up, and the interpreter's own clean-up takes time
 
 
-def respond(environ: Environ, settings: Settings, spool: Spool) -> Response:
-    """The response to one HTTP request."""
+def respond(environ: Environ, settings: Settings, spool: Spool, about: dict[str, str]) -> Response:
+    """The response to one HTTP request; what the log should say of it goes into `about`."""
     try:
-        return _respond(environ, settings, spool)
+        return _respond(environ, settings, spool, about)
     except CkanpackagerError as error:
+        about["refused"] = "too many open requests of one address" if isinstance(error, TooMany) else str(error)
         for kind, status, headers in _REFUSALS:
             if isinstance(error, kind):
                 allow = {"Allow": error.allowed} if isinstance(error, _BadMethod) else {}
                 return error_response(status, str(error), {**headers, **allow})
-        log(str(error))  # the caller must not read what is wrong inside
         words = "this cannot be done right now; please try again later"
         return error_response("503 Service Unavailable", words, {"Retry-After": RETRY_AFTER})
 
 
-def _respond(environ: Environ, settings: Settings, spool: Spool) -> Response:
+def _respond(environ: Environ, settings: Settings, spool: Spool, about: dict[str, str]) -> Response:
     path, method = environ.get("PATH_INFO", "").rstrip("/") or "/", environ["REQUEST_METHOD"]
     handler = HANDLERS.get(path)
     if handler is not None:
         _check_method(path, method, "POST")
         parameters = read_parameters(environ, settings.receiver.max_request_size)
         _check_secret(parameters.pop("secret", None), settings.receiver.secret)
+        named = parameters.get("resource_id") or parameters.get("dataset_id") or parameters.get("name")
+        if isinstance(named, str):
+            about["resource"] = named
         spool.prepare()
-        return success_response(handler(HandlerRequest(parameters, settings, spool)))
+        return success_response(handler(HandlerRequest(parameters, settings, spool, about)))
+    if path == "/health":  # for whatever looks after containers: up, and able to accept requests; nothing is told
+        _check_method(path, method, "GET", "HEAD")
+        spool.prepare()
+        spool.check_writable()
+        return success_response({})
     if path.startswith("/jobs/"):
         from ckanpackager.receiver import job_page
 
         _check_method(path, method, "GET", "HEAD")
         asked = (path.removeprefix("/jobs/"), environ.get("QUERY_STRING", ""), environ.get("HTTP_ACCEPT", ""))
         return job_page.respond(*asked, settings, spool, time.time())
-    readable = path.encode("latin-1", "replace").decode(errors="replace")  # PEP 3333 has it as bytes in disguise
-    raise _NotFound(f"there is nothing at {readable}")
+    if found := layout.LINK.fullmatch(path.removeprefix("/archives/")):  # the web server serves those that are there
+        _check_method(path, method, "GET", "HEAD")
+        if settings.archives.store_url:
+            from ckanpackager.receiver import bucket
+
+            if response := bucket.respond(found, environ.get("HTTP_ACCEPT", ""), settings, time.time()):
+                return response
+        elif found[1] and layout.has_expired(Path(settings.archives.store_directory), found[1]):
+            from ckanpackager.receiver import job_page
+
+            return job_page.respond_expired(environ.get("HTTP_ACCEPT", ""))
+    raise _NotFound(f"there is nothing at {readable(path)}")
 
 
 def _check_method(path: str, method: str, *allowed: str) -> None:

@@ -27,11 +27,15 @@ class NoLength(CkanpackagerError):
 
 
 def read_parameters(environ: Environ, max_bytes: int) -> dict[str, Any]:
-    """The parameters in a body of at most `max_bytes`: form fields, JSON, or URL-quoted JSON.
+    """The parameters in a body of at most `max_bytes`: form fields, JSON, URL-quoted JSON, or a multipart form.
 
     The body itself decides what it is: the original's documentation sends quoted JSON with the content type of a form.
     """
-    body = _read_body(environ, max_bytes).strip()
+    body = _read_body(environ, max_bytes)
+    content_type = environ.get("CONTENT_TYPE") or ""
+    if content_type.lower().startswith("multipart/"):
+        return _multipart(content_type, body)
+    body = body.strip()
     if body[:3].upper() == b"%7B":
         body = unquote_to_bytes(body.replace(b"+", b"%20"))
     try:
@@ -43,6 +47,34 @@ def read_parameters(environ: Environ, max_bytes: int) -> dict[str, Any]:
             raise ValueError(f"more than {_MAX_PARAMETERS} of them")
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise BadRequest(f"neither form fields nor a JSON object: {one_line(error, 200)}") from None
+    return values
+
+
+def _multipart(content_type: str, body: bytes) -> dict[str, Any]:
+    """The fields of a multipart form (RFC 7578), which hold text: the receiver takes no files."""
+    from email.parser import BytesParser  # rarely needed, and the receiver must start fast
+    from email.policy import HTTP
+
+    if not content_type.lower().startswith("multipart/form-data"):
+        raise BadRequest(f"Content-Type: expected multipart/form-data, got {one_line(content_type, 60)}")
+    form = BytesParser(policy=HTTP).parsebytes(b"Content-Type: " + content_type.encode("latin-1") + b"\r\n\r\n" + body)
+    parts: Any = form.get_payload() if form.is_multipart() else []
+    if not parts or form.defects:
+        raise BadRequest("no multipart form, or one that ends early")
+    if len(parts) > _MAX_PARAMETERS:
+        raise BadRequest(f"more than {_MAX_PARAMETERS} parameters")
+    values: dict[str, Any] = {}
+    for part in parts:
+        name = part.get_param("name", None, "Content-Disposition")
+        if not isinstance(name, str):
+            raise BadRequest("a field of the multipart form has no name")
+        if part.get_filename() is not None:
+            raise BadRequest(f"{one_line(name, 60)}: is a file; the receiver takes texts")
+        try:
+            content: bytes = part.get_payload(decode=True)
+            values[name] = content.decode()
+        except (UnicodeDecodeError, AttributeError):
+            raise BadRequest(f"{one_line(name, 60)}: expected text in UTF-8") from None
     return values
 
 

@@ -2,11 +2,11 @@
 
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
+from ckanpackager.archives.cached import queue_of
 from ckanpackager.config.settings import Settings
 from ckanpackager.errors import BadRequest, TemporaryFailure, TooMany
 from ckanpackager.hosts import check_host
@@ -20,17 +20,15 @@ _MANY = 100  # requests ahead; beyond that the exact number matters little, and 
 
 
 class HandlerRequest(NamedTuple):
-    """The parameters of a caller who knows the secret, and what a handler works with."""
+    """The parameters of a caller who knows the secret, and what a handler works with.
+
+    A handler that accepts something puts that into `about`, in words for the log.
+    """
 
     parameters: dict[str, Any]
     settings: Settings
     spool: Spool
-
-
-def log(words: str, *, traceback: bool = False, level: str = "ERROR") -> None:
-    import logging  # here, since a process that logs nothing must start fast
-
-    logging.getLogger("ckanpackager").log(getattr(logging, level), "%s", words, exc_info=traceback)
+    about: dict[str, str]
 
 
 def _queue(task: str) -> Callable[[HandlerRequest], dict[str, Any]]:
@@ -38,16 +36,16 @@ def _queue(task: str) -> Callable[[HandlerRequest], dict[str, Any]]:
         settings, spool = request.settings, request.spool
         wanted = request_from(task, request.parameters)
         check_host(wanted.url_parameter, wanted.url, settings.ckan.allowed_hosts)
-        queue = wanted.queue(settings.spool.slow_request)
-        job = Job(request=wanted, created=time.time(), queue=queue)
+        now = time.time()
+        queue = queue_of(wanted, settings, now)
+        job = Job(request=wanted, created=now, queue=queue)
         if most := settings.receiver.max_jobs_per_email:
             with spool.accepting(wanted.email):
                 _check_number_of_jobs(spool, wanted, most)
                 id = spool.enqueue(job)
         else:
             id = spool.enqueue(job)
-        if settings.logging.log:
-            log(f"job {id}: accepted: {task} of {wanted.resource_id} from {wanted.host}", level="INFO")
+        request.about["accepted"] = f"accepted as job {id}, {queue}, from {wanted.host}"
         message = settings.receiver.success_message
         values = {"job": id}
         if url := settings.receiver.job_url(id):
@@ -75,6 +73,7 @@ def _check_number_of_jobs(spool: Spool, wanted: Request, most: int) -> None:
 
 
 def _status(request: HandlerRequest) -> dict[str, Any]:
+    from ckanpackager.maintenance.named_packages import statuses
     from ckanpackager.statistics import open_statistics
     from ckanpackager.status import job_report, job_status, service_status
 
@@ -85,26 +84,47 @@ def _status(request: HandlerRequest) -> dict[str, Any]:
         job = tell(*found, request.settings, request.spool, time.time())
         return {**msgspec.to_builtins(job), "msg": job.message}
     service = service_status(request.spool, time.time())
-    with open_statistics(request.settings.statistics) as statistics:
-        processed = statistics.totals().get("*", {}).get("requests", 0)
-    return {**msgspec.to_builtins(service), "processed_requests": processed}
+    with open_statistics(request.settings.statistics, to_read=True) as statistics:
+        processed = statistics.served()
+    named = msgspec.to_builtins(list(statuses(request.settings, request.spool)))
+    return {**msgspec.to_builtins(service), "processed_requests": processed, "named_packages": named}
+
+
+def _refresh(request: HandlerRequest) -> dict[str, Any]:
+    """Queue jobs for the named packages that are meant, as far as their source has changed, due or not."""
+    from ckanpackager.archives.store import open_store
+    from ckanpackager.maintenance.refresh import Refresher
+
+    store = open_store(request.settings)
+    refresher = Refresher(request.spool, store, request.settings, in_haste=True)
+    name, api_url = _text(request, "name"), _text(request, "api_url")
+    resource_id, dataset_id = _text(request, "resource_id"), _text(request, "dataset_id")
+    if not name and not (api_url and (resource_id or dataset_id)):
+        raise BadRequest("name: missing; or send api_url with resource_id or dataset_id")
+    names = [name] if name else refresher.concerned(str(api_url), resource_id, dataset_id)
+    found = list(refresher.refresh(names, time.time(), always_due=True)) if names else []
+    message = "; ".join(f"{each.name}: {each.state}" for each in found) or "no named package is concerned"
+    request.about["accepted"] = message
+    return {
+        "message": message,
+        "msg": message,
+        "packages": {each.name: each.state for each in found},
+        "jobs": {each.name: each.job for each in found if each.job},
+    }
 
 
 def _clear_caches(request: HandlerRequest) -> dict[str, Any]:
-    from ckanpackager.archives.store import Store
+    from ckanpackager.archives.store import open_store
 
-    archives = request.settings.archives
-    store = Store(Path(archives.store_directory), archives.cache_time)
-    store.prepare()
-    removed = store.clear(request.spool.archives_in_use())
-    message = f"{removed} archives removed"
+    removed = open_store(request.settings).clear(request.spool.archives_in_use())
+    message = request.about["accepted"] = f"{removed} archives removed"
     return {"message": message, "msg": message, "removed": removed}
 
 
 def _totals(request: HandlerRequest) -> dict[str, Any]:
     from ckanpackager.statistics import open_statistics
 
-    with open_statistics(request.settings.statistics) as statistics:
+    with open_statistics(request.settings.statistics, to_read=True) as statistics:
         return {"totals": statistics.totals(_text(request, "resource_id"))}
 
 
@@ -114,7 +134,7 @@ def _listing(table: str) -> Callable[[HandlerRequest], dict[str, Any]]:
 
         offset, limit = _integer(request, "offset", 0), _integer(request, "limit", 100)
         resource_id, email = _text(request, "resource_id"), _text(request, "email")
-        with open_statistics(request.settings.statistics) as statistics:
+        with open_statistics(request.settings.statistics, to_read=True) as statistics:
             rows = statistics.requests if table == "requests" else statistics.errors
             return {table: rows(offset=offset, limit=limit, resource_id=resource_id, email=email)}
 
@@ -142,6 +162,7 @@ HANDLERS: dict[str, Callable[[HandlerRequest], dict[str, Any]]] = {
     "/": _status,
     "/status": _status,
     **{f"/{task}": _queue(task) for task in TASKS},
+    "/refresh": _refresh,
     "/clear_caches": _clear_caches,
     "/statistics": _totals,
     "/statistics/requests": _listing("requests"),

@@ -12,7 +12,7 @@ from ckanpackager.config.settings import Settings
 from ckanpackager.errors import BadRequest
 from ckanpackager.receiver.response import Response
 from ckanpackager.spool.queue import Spool
-from ckanpackager.status import UNKNOWN, JobStatus, human_size, job_status
+from ckanpackager.status import EXPIRED, UNKNOWN, JobStatus, human_size, job_status
 
 REFRESH = 5  # seconds
 KEEP = "reload=no"  # the query of a page that does not reload, for slow readers (WCAG 2.2.1)
@@ -32,6 +32,15 @@ def respond(id: str, query: str, accept: str, settings: Settings, spool: Spool, 
         return Response(status, body, (("Vary", "Accept"),))
     text = page(job, reload=query != KEEP)
     return Response(status, text.encode(errors="replace"), (("Vary", "Accept"), *_SECURITY), "text/html; charset=utf-8")
+
+
+def respond_expired(accept: str) -> Response:
+    """The page in place of an archive that was removed."""
+    if _prefers_json(accept):
+        values = {"status": "failed", "success": False, "error": "Gone", **msgspec.to_builtins(EXPIRED)}
+        return Response("410 Gone", msgspec.json.encode({**values, "msg": EXPIRED.message}), (("Vary", "Accept"),))
+    headers = (("Vary", "Accept"), *_SECURITY)
+    return Response("410 Gone", page(EXPIRED).encode(), headers, "text/html; charset=utf-8")
 
 
 def page(job: JobStatus, *, reload: bool = True) -> str:

@@ -5,11 +5,12 @@ import os
 import re
 import signal
 from collections.abc import Callable, Iterable
-from email.utils import formatdate
+from email.utils import formatdate, parsedate_to_datetime
 from pathlib import Path
 from types import FrameType
 from typing import Any, BinaryIO, cast
 
+from ckanpackager.archives import layout
 from ckanpackager.config.settings import Settings
 from ckanpackager.errors import ConfigError
 from ckanpackager.receiver.application import make_application
@@ -17,18 +18,19 @@ from ckanpackager.receiver.body import Application, Environ, StartResponse
 
 THREADS = 8
 ARCHIVES = "/archives/"
-_NAME = re.compile(r"[0-9a-f]{32}-[0-9a-f]{32}\.zip")
 _RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})", re.IGNORECASE)
 _BLOCK = 256 * 1024
 _TOO_MUCH = 16 * 1024 * 1024  # read to its end, then refused: a proxy that cannot pass a body on loses the response
 
 
-def serve(settings: Settings, host: str, port: int, say: Callable[[str], None]) -> None:
+def serve(settings: Settings, host: str, port: int, say: Callable[[str], None], *, quiet: bool = False) -> None:
     """Serve until SIGTERM or SIGINT; `say` gets each address.  Raises ConfigError, OSError."""
     from waitress.server import create_server
 
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # requests may wait for a thread
-    application = with_archives(make_application(settings), Path(settings.archives.store_directory))
+    application = make_application(settings, quiet=quiet)
+    if not settings.archives.store_url:
+        application = with_archives(application, Path(settings.archives.store_directory))
     most = settings.receiver.max_request_size + _TOO_MUCH
     try:
         server: Any = create_server(
@@ -49,13 +51,13 @@ def with_archives(application: Application, store: Path) -> Application:
     def both(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
         name = path.removeprefix(ARCHIVES)
-        if name == path or not _NAME.fullmatch(name) or environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+        if name == path or not layout.LINK.fullmatch(name) or environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
             return application(environ, start_response)
         try:
             file = (store / name).open("rb")
         except OSError:
-            return application(environ, start_response)  # which responds with 404
-        return _send(file, name, environ, start_response)
+            return application(environ, start_response)  # which says whether it has expired
+        return _send(file, Path(name).name, environ, start_response)
 
     return both
 
@@ -63,7 +65,7 @@ def with_archives(application: Application, store: Path) -> Application:
 def _send(file: BinaryIO, name: str, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     """A file or a part of it (RFC 9110, 14: one range, and only of what the client has already seen)."""
     state = os.fstat(file.fileno())
-    tag = f'"{name}"'  # an archive never changes under its name
+    tag = f'"{state.st_mtime_ns:x}-{state.st_size:x}"'  # a named package changes under its name
     headers = [
         ("Content-Type", "application/zip"),
         ("Content-Disposition", f'attachment; filename="{name}"'),
@@ -75,7 +77,7 @@ def _send(file: BinaryIO, name: str, environ: Environ, start_response: StartResp
     head = environ["REQUEST_METHOD"] == "HEAD"
     wanted = "" if head or environ.get("HTTP_IF_RANGE", tag) != tag else environ.get("HTTP_RANGE", "")
     first, last, status = _range(wanted, state.st_size)
-    if _is_known(tag, environ.get("HTTP_IF_NONE_MATCH", "")):
+    if _is_known(tag, state.st_mtime, environ):
         status = "304 Not Modified"
     elif status.startswith("416"):
         headers = [("Content-Range", f"bytes */{state.st_size}"), ("Content-Length", "0")]
@@ -93,9 +95,14 @@ def _send(file: BinaryIO, name: str, environ: Environ, start_response: StartResp
     return _FilePart(file, last - first + 1)
 
 
-def _is_known(tag: str, known: str) -> bool:
-    """Whether a list of entity tags (RFC 9110, 13.1.2) has this one."""
-    return known.strip() == "*" or tag in [entry.strip().removeprefix("W/") for entry in known.split(",")]
+def _is_known(tag: str, modified: float, environ: Environ) -> bool:
+    """Whether the client has it already (RFC 9110, 13.2.2: entity tags, else the date)."""
+    if (known := environ.get("HTTP_IF_NONE_MATCH")) is not None:
+        return known.strip() == "*" or tag in [entry.strip().removeprefix("W/") for entry in known.split(",")]
+    try:
+        return int(modified) <= parsedate_to_datetime(environ.get("HTTP_IF_MODIFIED_SINCE", "")).timestamp()
+    except (ValueError, OverflowError):  # none, or no date
+        return False
 
 
 def _range(wanted: str, size: int) -> tuple[int, int, str]:

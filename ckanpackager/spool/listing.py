@@ -9,7 +9,7 @@ from ckanpackager.errors import BadRequest
 from ckanpackager.jobs import job as jobs
 from ckanpackager.jobs.job import Job
 from ckanpackager.jobs.request import Queue
-from ckanpackager.spool import worker_slots
+from ckanpackager.spool import refreshes, worker_slots
 from ckanpackager.spool.job_files import JobFiles, content, is_id
 
 OPEN = ("fast", "slow", "claimed")
@@ -65,11 +65,11 @@ class Listing:
                 continue
 
     def archives_in_use(self) -> set[str]:
-        """The names of the archives that open jobs have, or are going to have."""
+        """The directories of the archives that open jobs have, or are going to have."""
         folders = ("claimed", "fast", "slow", "claimed")  # a job that moves on meanwhile is met in one of them
         open_jobs = [job for folder in folders for job in self.jobs(folder)]
-        names = {job.archive.name for job in open_jobs if job.archive}
-        return names | {job.archive_name for job in open_jobs if job.archive_name}
+        directories = {job.archive.name.partition("/")[0] for job in open_jobs if job.archive}
+        return directories | {job.archive_directory for job in open_jobs if job.archive_directory}
 
     def length(self, folder: str) -> int:
         """How many jobs are in a folder, files that are no valid jobs included."""
@@ -89,8 +89,12 @@ class Listing:
 
     def open_jobs_of(self, email: str) -> int:
         """How many jobs wait or are worked on for an e-mail address, compared without case."""
+        return len({job.id for job in self.open_jobs(email)})
+
+    def open_jobs(self, email: str) -> Iterator[Job]:
+        """The jobs that wait or are worked on for an e-mail address, compared without case."""
         address = email.lower()
-        return sum(job.request.email.lower() == address for folder in OPEN for job in self.jobs(folder))
+        return (job for folder in OPEN for job in self.jobs(folder) if job.request.email.lower() == address)
 
     def changed_since(self, folder: str, moment: float) -> int:
         """How many jobs have come into a folder since then."""
@@ -101,12 +105,30 @@ class Listing:
         except OSError as error:
             raise self.files.failure(error) from error
 
+    def alarms_since(self, moment: float) -> int:
+        """How many jobs have failed since then, but for those whose request was at fault."""
+        alarms = 0
+        for name in self.names("failed"):
+            path = self.directory / "failed" / name
+            try:
+                if name.endswith(".json") and path.lstat().st_mtime >= moment:
+                    alarms += not jobs.decode(name.removesuffix(".json"), content(path)).mistaken
+            except FileNotFoundError:
+                continue
+            except (OSError, BadRequest):
+                alarms += 1
+        return alarms
+
     def not_before(self, job: Job) -> float:
         """The time before which a waiting job is not claimed; 0 if it has moved on."""
         try:
             return self.files.path(job.queue, job.id).stat().st_mtime
         except OSError:
             return 0.0
+
+    def last_refresh(self, package: str) -> refreshes.RefreshRecord | None:
+        """When the source of a named package was last looked at."""
+        return refreshes.read(self.files, package)
 
     def active_workers(self) -> list[worker_slots.Worker]:
         """The workers that are working on a job."""

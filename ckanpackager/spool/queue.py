@@ -4,6 +4,8 @@
     fast/     waiting, short jobs               failed/   failed for good, or no valid job
     slow/     waiting, long jobs                done/     finished
     workers/  one file per worker slot          alerts/   what administrators were told
+    named/    one file per named package: its last refresh
+    building/ locks of archives being built
 
 `ls` shows the state of everything.  The lock is on the job file's own descriptor: it follows the file through its
 renames, leaves nothing to clean up, and the kernel frees it when the worker dies.  A file in claimed/ whose lock is
@@ -18,18 +20,19 @@ import stat
 import time
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from ckanpackager.errors import SpoolFailure
 from ckanpackager.jobs import job as jobs
 from ckanpackager.jobs.job import Job
 from ckanpackager.jobs.request import Queue
-from ckanpackager.spool import worker_slots
+from ckanpackager.spool import building, refreshes, worker_slots
 from ckanpackager.spool.claim import Claim, claim_listed, try_claim
 from ckanpackager.spool.job_files import is_id, remove_unlocked, same_file
 from ckanpackager.spool.listing import Listing
 
-FOLDERS = ("tmp", "fast", "slow", "claimed", "failed", "done", "workers", "alerts")
+FOLDERS = ("tmp", "fast", "slow", "claimed", "failed", "done", "workers", "building", "alerts", refreshes.FOLDER)
 ACCEPTING = 10  # seconds that a receiver waits for others that count the jobs of the same e-mail address
 
 
@@ -54,6 +57,15 @@ class Spool(Listing):
             spool = self.directory.stat()
             os.chown(folder, spool.st_uid, spool.st_gid)
         folder.chmod(0o2770 if self.files.shared else 0o700)
+
+    def check_writable(self) -> None:
+        """Raises SpoolFailure if no job could be enqueued now."""
+        path = self.directory / "tmp" / f"health.{os.urandom(4).hex()}"
+        try:
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            path.unlink()
+        except OSError as error:
+            raise self.files.failure(error) from error
 
     def enqueue(self, job: Job) -> str:
         """Write a job into its queue; once this returns its id, it is durably on disk."""
@@ -90,6 +102,31 @@ class Spool(Listing):
     def acquire_slot(self, queue: Queue, count: int) -> worker_slots.Slot | None:
         """A free worker slot of the `count` that a queue has; None if all are taken."""
         return worker_slots.acquire(self.directory / "workers", queue, count)
+
+    def building(self, key: str, pause: Callable[[float], None] = time.sleep) -> AbstractContextManager[None]:
+        """Hold the lock of an archive's key; while another worker holds it, look again after each `pause(seconds)`."""
+        return building.lock(self.directory / "building", key, pause)
+
+    def is_building(self, key: str) -> bool:
+        """Whether a worker builds an archive of that key."""
+        return building.is_locked(self.directory / "building", key)
+
+    def record_refresh(self, package: str, record: refreshes.RefreshRecord) -> None:
+        """Record that the source of a named package was looked at."""
+        refreshes.write(self.files, package, record)
+
+    def remove_ended_of(self, email: str) -> int:
+        """Remove the files of the jobs that have ended for an e-mail address, compared without case; how many."""
+        address, removed = email.lower(), 0
+        for folder in ("done", "failed"):
+            for job in self.jobs(folder):
+                if job.request.email.lower() == address:
+                    try:
+                        self.files.path(folder, job.id).unlink(missing_ok=True)
+                    except OSError as error:
+                        raise self.files.failure(error) from error
+                    removed += 1
+        return removed
 
     @contextlib.contextmanager
     def accepting(self, email: str) -> Iterator[None]:

@@ -11,14 +11,24 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from ckanpackager.errors import OUR_FAULT, CkanpackagerError, SpoolFailure, TemporaryFailure, Unanswered, one_line
+from ckanpackager.errors import (
+    OUR_FAULT,
+    CkanpackagerError,
+    SpoolFailure,
+    TemporaryFailure,
+    Unanswered,
+    WorkerDied,
+    one_line,
+)
+from ckanpackager.http_client import Refused
 from ckanpackager.jobs.job import Attempt, Job, Outcome
-from ckanpackager.jobs.request import cache_key
 from ckanpackager.spool.claim import Claim
 from ckanpackager.worker import retry
 from ckanpackager.worker.signals import Stopped
 from ckanpackager.worker.steps import DELIVERY_STEPS, FAILURE_STEPS, Record, Step, WorkerContext, applies, expired
 
+_OUTCOMES: dict[type[TemporaryFailure], Outcome] = {Unanswered: "unanswered", WorkerDied: "died"}
+_MISTAKES = (403, 404, 409)  # not allowed, not there, not valid: so CKAN answers
 log = logging.getLogger("ckanpackager")
 _UNDELIVERED = "The e-mail with the link could not be delivered to the address of the request."
 _SPOOL_RETRY, _SPOOL_RETRY_MAX = 0.1, 10.0  # seconds between attempts to record what has happened
@@ -33,7 +43,7 @@ def run_job(claim: Claim, context: WorkerContext) -> bool:
     try:
         claim.save(**start_attempt(claim, context))
         if claim.job.failure is None:
-            run_steps(claim, context, DELIVERY_STEPS)
+            run_steps(claim, context, [step for step in DELIVERY_STEPS if applies(step, claim.job)])
         if claim.job.failure is not None:
             run_steps(claim, context, [step for step in FAILURE_STEPS if applies(step, claim.job)])
         return _end(claim, context)
@@ -56,8 +66,8 @@ def start_attempt(claim: Claim, context: WorkerContext) -> dict[str, Any]:
         error = None if claim.taken_over else "the spool could not be written"
         last = replace(job.attempts[-1], outcome="died" if claim.taken_over else "spool", error=error)
         job = replace(job, attempts=(*job.attempts[:-1], last))
-    if not job.archive_name or "archive_name" in changes:
-        changes["archive_name"] = context.store.new_name(cache_key(job.request))
+    if not job.archive_directory or "archive_directory" in changes:
+        changes["archive_directory"] = context.store.new_directory(job.build_key)
     if job.failure is None and (deaths := retry.deaths(job)) >= context.settings.spool.max_attempts:
         changes |= {"failure": f"its worker died {deaths} times while it worked on it", "public_failure": OUR_FAULT}
         log.error("job %s: failed: %s", job.id, changes["failure"])
@@ -67,11 +77,11 @@ def start_attempt(claim: Claim, context: WorkerContext) -> dict[str, Any]:
 
 def _archive_lost(job: Job, context: WorkerContext) -> dict[str, Any]:
     """What changes in a job whose archive was removed or has expired before its link was mailed: it is built again."""
-    if not job.archive or job.link_mailed_at:
+    if not job.archive or job.link_mailed_at or job.package:
         return {}
     try:
         lost = expired(job.archive, context) or not context.store.get(job.archive.name)
-        return {"archive": None, "archive_name": None} if lost else {}
+        return {"archive": None, "archive_directory": None} if lost else {}
     except TemporaryFailure:
         return {"archive": None}  # the packaging looks again, and waits for the store
 
@@ -130,7 +140,7 @@ def handle_failure(claim: Claim, context: WorkerContext, step: Step, error: Exce
     """
     message, now, settings = _message(error, claim.job, context), context.clock(), context.settings.spool
     if isinstance(error, TemporaryFailure):
-        outcome: Outcome = "unanswered" if isinstance(error, Unanswered) else "retry"
+        outcome: Outcome = next((outcome for kind, outcome in _OUTCOMES.items() if isinstance(error, kind)), "retry")
         job = _with_failure(claim.job, context, step, outcome, message)
         chance = random.random()  # noqa: S311 - no secret
         seconds = retry.delay(job, step.kind, error, settings, now=now, chance=chance)
@@ -139,13 +149,19 @@ def handle_failure(claim: Claim, context: WorkerContext, step: Step, error: Exce
             alerted = job.alerted or _tell_administrators(job, context, step, message)
             claim.release(now + seconds, attempts=job.attempts, alerted=alerted)
             raise _Released
-    job = _with_failure(claim.job, context, step, "failed", message)
-    log.error("job %s: failed: %s: %s", job.id, step.name, message)
+    job, mistaken = _with_failure(claim.job, context, step, "failed", message), _is_mistake(claim.job, error)
+    log.log(logging.INFO if mistaken else logging.ERROR, "job %s: failed: %s: %s", job.id, step.name, message)
     claim.save(
         attempts=job.attempts,
         failure=job.failure or message,
         public_failure=job.public_failure or _public(step, error, message),
+        mistaken=job.mistaken or mistaken,
     )
+
+
+def _is_mistake(job: Job, error: Exception) -> bool:
+    """Whether the request is at fault: CKAN refuses it, as a wrong filter. Its requester is told; it is no alarm."""
+    return isinstance(error, Refused) and error.status in _MISTAKES and not job.package
 
 
 def _tell_administrators(job: Job, context: WorkerContext, step: Step, message: str) -> bool:
@@ -192,7 +208,7 @@ def _public(step: Step, error: Exception, message: str) -> str:
 def _end(claim: Claim, context: WorkerContext) -> bool:
     job, now = claim.job, context.clock()
     last = job.attempts[-1] if job.attempts[-1].ended else replace(job.attempts[-1], ended=now, outcome="done")
-    changes = {"finished_at": now, "attempts": (*job.attempts[:-1], last)}
+    changes = {**job.without_key, "finished_at": now, "attempts": (*job.attempts[:-1], last)}
     if job.failure is None or job.cancelled:
         claim.finish(**changes)
         return True

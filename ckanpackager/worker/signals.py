@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from types import FrameType
@@ -14,7 +15,7 @@ class Stopped(BaseException):
 class Stop:
     """Whether this process was told to stop.
 
-    A signal interrupts only what runs within `interruptible`.
+    A signal interrupts only what the main thread does within `interruptible`; other threads stop at their next `pause`.
     """
 
     def __init__(self) -> None:
@@ -30,16 +31,29 @@ class Stop:
         with contextlib.suppress(Stopped), self.interruptible():
             time.sleep(seconds)
 
+    def pause(self, seconds: float) -> None:
+        """Wait.  Raises Stopped if the signal comes meanwhile, or has come."""
+        with self.interruptible():
+            time.sleep(seconds)
+        if self.told:  # another thread than the main one hears of it only now
+            raise Stopped
+
     @contextlib.contextmanager
     def interruptible(self) -> Iterator[None]:
         """Raises Stopped within the block when the signal comes, or before it if the signal has come."""
+        if threading.current_thread() is not threading.main_thread():
+            if self.told:
+                raise Stopped
+            yield
+            return
+        before = self._interruptible
         try:
             self._interruptible = True  # before the test, or a signal between the two would be missed
             if self.told:
                 raise Stopped
             yield
         finally:
-            self._interruptible = False
+            self._interruptible = before
 
     @contextlib.contextmanager
     def on_signals(self) -> Iterator[None]:

@@ -1,24 +1,25 @@
 """The steps of a job: what each does, and which field of the job holds its result."""
 
-import contextlib
-from collections.abc import Callable, Iterator
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
-from ckanpackager.archives import writer
+from msgspec.structs import replace
+
 from ckanpackager.archives.store import Store
 from ckanpackager.config.settings import Settings
-from ckanpackager.errors import TemporaryFailure
-from ckanpackager.http_client import Client
+from ckanpackager.errors import PermanentFailure, TemporaryFailure
 from ckanpackager.jobs.job import Archive, Job, Kind
-from ckanpackager.jobs.request import cache_key
 from ckanpackager.mail import send
 from ckanpackager.mail.compose import compose
 from ckanpackager.mail.placeholders import mail_placeholders
-from ckanpackager.packagers.context import PackagingContext, packager
+from ckanpackager.packagers.build import Order, existing
 from ckanpackager.spool.alerts import Alerts
+from ckanpackager.spool.queue import Spool
 from ckanpackager.status import expiry
+from ckanpackager.worker.engine import Engine
 from ckanpackager.worker.signals import Stop
 
 if TYPE_CHECKING:
@@ -34,7 +35,9 @@ class WorkerContext:
 
     name: str
     settings: Settings
+    spool: Spool
     store: Store
+    engine: Engine
     statistics: "Callable[[], StatisticsDatabase]"
     clock: Callable[[], float]
     tell: Callable[[Job, int, int | None], None]
@@ -57,13 +60,18 @@ class Step:
 
 
 def applies(step: Step, job: Job) -> bool:
-    """Whether a step after a failure applies.
+    """Whether a step applies to the job.
 
-    A requester whose archive exists, or who may have a link, gets no failure mail, unless an administrator cancelled
+    A named package is refreshed for nobody: no mail, and it is no request; that it failed is counted.  After a failure,
+    a requester whose archive exists, or who may have a link, gets no failure mail, unless an administrator cancelled
     the request; and that is no error.
     """
+    if step in DELIVERY_STEPS:
+        return step.done_field == "archive" or not job.package
     if step.done_field == "error_counted_at":
         return not job.cancelled
+    if job.package:
+        return False
     return not job.link_may_be_mailed and (job.cancelled or job.archive is None)
 
 
@@ -74,43 +82,27 @@ def expired(archive: Archive, context: WorkerContext) -> bool:
 
 def _package(job: Job, context: WorkerContext, _: Record) -> Archive:
     """The archive for a job: its own from an earlier attempt, one from the cache, or a new one."""
-    store, settings, name = context.store, context.settings, str(job.archive_name)
-    if own := store.get(name):
+    order, store, stop = _order(job, context), context.store, context.stop
+    if own := existing(order, store):
         return own
-    key = cache_key(job.request)
-    with context.stop.interruptible(), store.building(key):
-        if cached := store.find(key, context.clock()):
-            return cached
-        with store.part(name) as part, _client(job, settings) as client:
-            packaging = PackagingContext(
-                client=client,
-                ckan=settings.ckan,
-                archives=settings.archives,
-                darwin_core=settings.darwin_core,
-                now=context.clock(),
-                tell=lambda rows, expected: context.tell(job, rows, expected),
-            )
-            with writer.create(part, settings.archives, context.clock()) as writing:
-                result = packager(job.request.task)(job.request, writing, packaging)
-            return store.publish(
-                part, name, rows=result.rows, notes=result.notes, complete=result.complete, now=context.clock()
-            )
+    with stop.interruptible(), context.spool.building(job.build_key, stop.pause):
+        found = existing(order, store) if job.package else store.find(job.build_key, context.clock())
+        return found or context.engine.package(order, job.queue, functools.partial(context.tell, job))
 
 
-@contextlib.contextmanager
-def _client(job: Job, settings: Settings) -> Iterator[Client]:
-    client = Client(
-        key=job.request.key,
-        site=job.request.url,
-        timeout=settings.ckan.request_timeout,
-        allowed_hosts=settings.ckan.allowed_hosts,
-    )
-    with contextlib.closing(client):
-        yield client
+def _order(job: Job, context: WorkerContext) -> Order:
+    """What is to be built.  The key of a named package stands in the configuration alone."""
+    request, directory = job.request, str(job.archive_directory)
+    if job.package is None:
+        return Order(request, directory)
+    known = context.settings.named.named_packages.get(job.package)
+    if known is None:
+        raise PermanentFailure(f"the named package {job.package} is no longer in the configuration")
+    return Order(replace(request, key=known.get("key")), directory, job.package, job.created, job.fingerprint)
 
 
 def _mail_link(job: Job, context: WorkerContext, accepted: Record) -> float:
-    if not job.archive or expired(job.archive, context) or not context.store.get(job.archive.name):
+    if not job.archive or expired(job.archive, context) or not context.store.get(job.archive.name.partition("/")[0]):
         raise TemporaryFailure("the archive was removed before its link was mailed; it is built again")
     return _mail(job, context, accepted, failed=False)
 
@@ -125,7 +117,7 @@ def _mail(job: Job, context: WorkerContext, accepted: Record, *, failed: bool) -
     message = compose(
         context.settings.mail,
         job.request.email,
-        mail_placeholders(job, context.settings),
+        mail_placeholders(job, context.settings, now),
         failed=failed,
         job=job.id + retried,
         now=datetime.fromtimestamp(now, UTC),

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import yaml
 from aiosmtpd.smtp import SMTP
 
-from ckanpackager.archives.store import Store
+from ckanpackager.archives.directory_store import DirectoryStore
 from ckanpackager.config.load import load_settings
 from ckanpackager.config.settings import Settings
 from ckanpackager.demo.ckan_api import CkanApi, Resource
@@ -89,6 +89,7 @@ class Workspace:
     def configure(self, **settings: Any) -> None:
         known = {"download_url": "https://data.example.org/dl", "mail_transport": "maildir", "retry_delay": 1000}
         known |= {"include_readme": False, "include_datapackage": False}  # tests of these ask for them
+        known["allow_private_addresses"] = True  # all servers of the tests are on this machine
         self.file.write_text(yaml.safe_dump({**known, **settings}))
 
     @property
@@ -96,14 +97,16 @@ class Workspace:
         return load_settings(self.file, {})
 
     @property
-    def store(self) -> Store:
-        store = Store(self.directory / "store", 86400)
+    def store(self) -> DirectoryStore:
+        store = DirectoryStore(self.directory / "store", 86400)
         store.prepare()
         return store
 
     @property
     def archives(self) -> list[str]:
-        return sorted(path.name for path in self.store.directory.glob("*.zip"))
+        """The archives in the store but those of named packages, each `<directory>/<file>`."""
+        store = self.store.directory
+        return sorted(str(path.relative_to(store)) for path in store.glob("[0-9a-f]*-*/*.zip"))
 
     @property
     def mails(self) -> list[EmailMessage]:

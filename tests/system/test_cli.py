@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.workspace import PATIENCE, CommandResult, Workspace, as_user, environment, until
@@ -144,12 +145,31 @@ def test_process_says_with_v_what_it_does(workspace: Workspace, run: Run, api: C
 
 
 def test_process_exits_with_1_and_one_line_where_a_job_failed(workspace: Workspace, run: Run, api: CkanApi) -> None:
-    workspace.queue(api, sort="nofield")
+    workspace.configure(zip_command="no-such-zip {output} {input}")
+    workspace.queue(api)
     said = run("process")
     assert said.code == 1
-    assert re.fullmatch(r"\S+ \S+ ERROR job \S+: failed: packaging: .*409.*\n", said.err)
-    workspace.queue(api, sort="nofield2")
+    assert re.fullmatch(r"\S+ \S+ ERROR job \S+: failed: packaging: zip_command: no-such-zip .*\n", said.err)
+    assert "WRONG jobs: 1 failed in the last 24 hours" in run("check").out
+    workspace.queue(api, filters={"name": "n1"})
     assert run("-q", "process") == CommandResult(1, "", "")
+
+
+def test_a_request_that_is_at_fault_is_no_alarm(workspace: Workspace, run: Run, api: CkanApi) -> None:
+    """Its requester is told; cron has nothing to mail, and nobody has to look."""
+    id = workspace.queue(api, sort="nofield")
+    assert run("process") == CommandResult(1, "", "")
+    assert "failed in the last" not in run("check").out
+    assert run("-v", "check").code == 0
+    assert [mail["To"] for mail in workspace.mails] == ["ann@example.org"]
+    assert workspace.totals() == {"emails": 0, "requests": 0, "errors": 1}
+    assert "1 failed in the last 24 hours" in run("status").out
+    workspace.configure(zip_command="no-such-zip {output} {input}")
+    found = workspace.find(id)[1]
+    assert found.mistaken
+    workspace.queue(api)
+    run("-q", "process")
+    assert "WRONG jobs: 1 failed" in run("check").out
 
 
 def test_process_shows_its_progress_on_a_terminal(workspace: Workspace, api: CkanApi) -> None:
@@ -377,6 +397,42 @@ def test_retry_all_passes_over_what_is_no_job(workspace: Workspace, run: Run, ap
     assert run("retry", "x").code == 1
 
 
+def failed_with_key(workspace: Workspace, api: CkanApi, **parameters: Any) -> str:
+    id = workspace.queue(api, key="very-secret-key", sort="nofield", **parameters)
+    workspace.work()
+    assert workspace.find(id)[0] == "failed"
+    return id
+
+
+def test_a_key_is_kept_no_longer_than_its_job_is_open(workspace: Workspace, run: Run, api: CkanApi) -> None:
+    failed, done = failed_with_key(workspace, api), workspace.queue(api, key="very-secret-key")
+    assert b"very-secret-key" in (workspace.spool.directory / "fast" / f"{done}.json").read_bytes()
+    workspace.work()
+    cancelled = workspace.queue(api, key="very-secret-key")
+    run("cancel", cancelled)
+    workspace.work()
+    for id in (failed, done, cancelled):
+        _, job = workspace.find(id)
+        assert (job.request.key, job.key_removed) == (None, True)
+    for path in workspace.directory.rglob("*"):
+        assert not path.is_file() or b"very-secret-key" not in path.read_bytes(), path
+
+
+def test_a_job_whose_key_was_removed_is_retried_with_another_only(workspace: Workspace, run: Run, api: CkanApi) -> None:
+    with_key, without = failed_with_key(workspace, api), workspace.queue(api, sort="nofield")
+    workspace.work()
+    words = f"ckanpackager: {with_key}: its API key was removed when it ended; retry it with --key KEY\n"
+    assert run("retry", with_key) == CommandResult(1, "", words)
+    assert run("retry", "--all") == CommandResult(1, f"{without}: waiting in fast\n", words)
+    assert workspace.where() == {"fast": 1, "failed": 1}
+    assert run("retry", with_key, "--key", "new-key") == CommandResult(0, f"{with_key}: waiting in fast\n", "")
+    assert workspace.find(with_key)[1].request.key == "new-key"
+    api.log.clear()
+    workspace.work()
+    assert "new-key" in {request.headers["Authorization"] for request in api.log}
+    assert run("retry", "--all", "--key", "x").code == 2
+
+
 def test_retry_says_why_it_cannot(workspace: Workspace, run: Run, api: CkanApi) -> None:
     waiting = workspace.queue(api)
     said = run("retry", waiting, "nothing")
@@ -424,14 +480,16 @@ def test_clear_cache_removes_all_archives(workspace: Workspace, run: Run, api: C
     workspace.queue(api)
     workspace.work()
     assert run(name) == CommandResult(0, "1 archives removed\n", "")
-    assert list(workspace.store.directory.iterdir()) == []
+    assert [path.name for path in workspace.store.directory.iterdir()] == [".expired"]
     assert run("-q", name) == CommandResult(0, "", "")
 
 
 def test_clean_says_what_it_removed(workspace: Workspace, run: Run, api: CkanApi) -> None:
     workspace.queue(api)
     workspace.work()
-    for path in [*(workspace.spool.directory / "done").iterdir(), *workspace.store.directory.iterdir()]:
+    (about,) = workspace.store.directory.glob("*/.about.json")
+    about.write_bytes(re.sub(rb'"published":[0-9.]+', b'"published":1', about.read_bytes()))
+    for path in (workspace.spool.directory / "done").iterdir():
         os.utime(path, (1, 1))
     assert run("clean").out == "1 archives, 1 done jobs, 0 failed jobs, 0 temporary files removed\n"
     assert run("-q", "clean") == CommandResult(0, "", "")
@@ -513,7 +571,7 @@ def test_the_demo_runs_twice_in_the_same_directory(workspace: Workspace, tmp_pat
             CKANPACKAGER_STATS_DB="sqlite:////nowhere/x.db",
         )
         assert (done.returncode, done.stderr) == (0, "")
-        assert len(list((tmp_path / "demo" / "store").glob("*.zip"))) == 2 * number
+        assert len(list((tmp_path / "demo" / "store").glob("*/*.zip"))) == 2 * number
         assert len(list((tmp_path / "demo" / "mail" / "new").iterdir())) == 2 * number
         assert done.stdout.count("$ ckanpackager ") == 7
 

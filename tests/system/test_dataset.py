@@ -348,7 +348,7 @@ def test_two_resources_of_one_id_are_both_there(workspace: Workspace, api: CkanA
 @pytest.fixture
 def once(monkeypatch: pytest.MonkeyPatch) -> None:
     """What cannot be reached is asked for once only, or the test would wait between the tries."""
-    monkeypatch.setattr("ckanpackager.http_client.TRIES", 1)
+    monkeypatch.setattr("ckanpackager.http_client.client.TRIES", 1)
 
 
 def test_what_cannot_be_had_is_named_everywhere_and_does_not_sink_the_rest(
@@ -439,7 +439,7 @@ def test_a_file_that_breaks_off_is_begun_again(workspace: Workspace, api: CkanAp
 def test_of_a_table_that_breaks_off_nothing_is_left(
     workspace: Workspace, api: CkanApi, dataset: Building, once: None, zip_command: str | None
 ) -> None:
-    workspace.configure(zip_command=zip_command, page_size=1000)
+    workspace.configure(include_datapackage=True, zip_command=zip_command, page_size=1000)
     bad = dataset.table("Bad")
     api.resources[bad] = Resource(sample.FIELDS, list(sample.rows(3000)))
     dataset.table("Good")

@@ -393,3 +393,35 @@ def test_a_definition_of_gbif_s_format_is_read_from_beside_the_configuration(wor
         meta = ElementTree.fromstring(archive.read("meta.xml"))
     assert meta[0].get("rowType") == "http://example.org/Mine"
     assert read(path)[0][1]["http://example.org/locality"] == "here"
+
+
+@pytest.mark.parametrize("format", ["tsv", "TSV"])
+def test_tsv_is_honoured_with_a_meta_that_says_so(media: Workspace, format: str) -> None:
+    source = [[1, 'a\tb "c"\nd', [{"identifier": "x\ty"}]], [2, "plain, with comma", None]]
+    with table(source) as api:
+        path = package(media, api, format=format)
+    assert names(path) == ["occurrence.tsv", "multimedia.tsv", "meta.xml"]
+    with zipfile.ZipFile(path) as archive:
+        assert archive.read("meta.xml").count(b'fieldsTerminatedBy="\\t"') == 2
+        assert b"\n2\tplain, with comma\t\n" in archive.read("occurrence.tsv")
+    rows = read(path)
+    assert [core[DWC + "locality"] for _, core, _ in rows] == ['a\tb "c"\nd', "plain, with comma"]
+    assert [lines for _, _, lines in rows] == [[item(identifier="x\ty")], []]
+
+
+@pytest.mark.parametrize("format", ["csv", "xlsx", "dwca", "anything"])
+def test_any_other_format_means_csv(media: Workspace, api: CkanApi, format: str) -> None:
+    assert names(package(media, api, format=format)) == ["occurrence.csv", "meta.xml"]
+
+
+def test_associated_media_are_multimedia_without_any_setting_and_no_licence_is_made_up(workspace: Workspace) -> None:
+    source = [
+        [1, "here", [{"identifier": "x", "license": None}, {"identifier": "y", "license": "CC0"}]],
+        [2, "a", "url"],
+    ]
+    with table(source) as api:
+        rows = read(package(workspace, api))
+    media = [[{key.removeprefix(DC): value for key, value in line.items()} for line in lines] for _, _, lines in rows]
+    empty = {"format": "", "title": "", "rightsHolder": "", "type": "StillImage"}
+    assert media == [[{**empty, "identifier": "x", "license": ""}, {**empty, "identifier": "y", "license": "CC0"}], []]
+    assert [core[DWC + "associatedMedia"] for _, core, _ in rows] == ["", "url"]

@@ -6,6 +6,8 @@ import json
 import socket
 import ssl
 import struct
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +20,9 @@ import pytest
 from support.programs import make_certificate
 
 from ckanpackager.errors import PermanentFailure, TemporaryFailure
-from ckanpackager.http_client import LONGEST_WAIT, TRIES, Client, Refused
+from ckanpackager.hosts import HostPolicy
+from ckanpackager.http_client import Client, Refused
+from ckanpackager.http_client.client import LONGEST_WAIT, TRIES
 
 Answer = bytes | Callable[[socket.socket], None]
 GONE = "http://127.0.0.1:9"  # the port of `discard`, where no server listens
@@ -95,9 +99,11 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 class Talk:
     """A client, what it waited, and what it got."""
 
-    def __init__(self, *, timeout: float = 10, **options: Any) -> None:
+    def __init__(self, *, timeout: float = 10, hosts: dict[str, Any] | None = None, **options: Any) -> None:
         self.waits: list[float] = []
-        self.client = Client(**{"key": None, "timeout": timeout, "wait": self.waits.append, **options})
+        hosts = HostPolicy(**{"allow_private_addresses": True, **(hosts or {})})
+        options = {"key": None, "min_download_rate": 1, **options}
+        self.client = Client(timeout=timeout, wait=self.waits.append, hosts=hosts, **options)
 
     def post(self, url: str, content: bytes = b"{}") -> bytes:
         got: list[bytes] = []
@@ -148,7 +154,7 @@ def test_a_server_that_says_nothing_is_given_up_in_time(ask):
 
 @pytest.mark.parametrize("ask", ["post", "download"])
 def test_a_body_that_stalls_is_given_up_in_time(ask):
-    with Server(stalled) as server, pytest.raises(TemporaryFailure, match="the answer stalled"):
+    with Server(stalled) as server, pytest.raises(TemporaryFailure, match=r"stalled|no complete answer within 0\.1"):
         getattr(Talk(timeout=0.1), ask)(server.url)
 
 
@@ -173,6 +179,60 @@ def test_an_answer_that_drips_is_given_up_at_its_deadline():
 def test_a_file_may_take_longer_than_the_timeout_as_long_as_bytes_arrive():
     with Server(dripping(30, 0.02)) as server:
         assert Talk(timeout=0.4).download(server.url) == b"x" * 30
+
+
+def dripping_from(start: bytes, drop: bytes) -> Callable[[socket.socket], None]:
+    """Send `start`, then `drop` after `drop`, without an end: each arrives long before any time-out for silence."""
+
+    def drip(connection: socket.socket) -> None:
+        connection.sendall(start)
+        while True:
+            connection.sendall(drop)
+            time.sleep(0.01)
+
+    return drip
+
+
+ENDLESS = {
+    "the status line": dripping_from(b"HTTP/1.1 200 ", b"O"),
+    "a header": dripping_from(b"HTTP/1.1 200 OK\r\nX: ", b"x"),
+    "100 Continue": dripping_from(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "the extension of a chunk": dripping_from(CHUNKED + b"5;", b"x"),
+    "trailers": dripping_from(CHUNKED + b"1\r\nx\r\n0\r\n", b"X: y\r\n"),
+    "a body": dripping_from(answer(200, Content_Length="1000000"), b"x"),
+    "a refusal": dripping_from(answer(500, Content_Length="1000000"), b"x"),
+}
+
+
+@pytest.mark.parametrize("ask", ["post", "download"])
+@pytest.mark.parametrize("what", ENDLESS)
+def test_nothing_of_an_answer_may_drip_beyond_the_deadline(ask, what):
+    with Server(ENDLESS[what]) as server:
+        began = time.monotonic()
+        with pytest.raises(TemporaryFailure, match=server.host):
+            talk = Talk(timeout=0.3, min_download_rate=10_000)
+            talk.client.repeat = lambda work: work(0)
+            getattr(talk, ask)(server.url)
+        assert time.monotonic() - began < 5
+
+
+def test_a_download_slower_than_min_download_rate_is_ended():
+    with Server(dripping(100_000, 0.01)) as server, pytest.raises(TemporaryFailure, match="min_download_rate, 1000 b"):
+        Talk(timeout=0.3, min_download_rate=1000).download(server.url)
+
+
+def test_our_own_work_does_not_count_against_the_timeout():
+    body = b"x" * 500_000
+    with Server(answer(200, body)) as server:
+        got: list[bytes] = []
+
+        def take(chunk: bytes) -> None:
+            time.sleep(0.2)
+            got.append(chunk)
+
+        Talk(timeout=0.3).client.post(server.url, b"{}", take, explain=str)
+        assert b"".join(got) == body
+        assert len(got) >= 4
 
 
 # --- answers that break off
@@ -292,7 +352,7 @@ def test_a_retry_after_that_says_nothing_is_passed_over(value):
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_post_stays_a_post_through_redirects(status):
     with Server(redirect(status, "/moved?a=b"), answer(200, b"here")) as server:
-        assert Talk(key="k").post(f"{server.url}/first", b'{"q": 1}') == b"here"
+        assert Talk(key="k", hosts={"site": server.url}).post(f"{server.url}/first", b'{"q": 1}') == b"here"
         assert server.requests[1].startswith(b"POST /moved?a=b HTTP/1.1\r\n")
         assert server.requests[1].endswith(b'\r\n\r\n{"q": 1}')
         assert server.headers(1)["content-type"] == "application/json"
@@ -319,14 +379,14 @@ def test_a_loop_of_redirects_ends():
 
 def test_the_key_stays_with_its_host():
     with Server(answer(200, b"elsewhere")) as other, Server(redirect(302, f"{other.url}/x")) as server:
-        assert Talk(key="k").post(server.url) == b"elsewhere"
+        assert Talk(key="k", hosts={"site": server.url}).post(server.url) == b"elsewhere"
         assert server.headers(0)["authorization"] == "k"
         assert "authorization" not in other.headers(0)
 
 
 def test_the_key_goes_bare_and_cookies_not_at_all():
     with Server(answer(200, Set_Cookie="session=1; Path=/")) as server:
-        talk = Talk(key="secret-key")
+        talk = Talk(key="secret-key", hosts={"site": server.url})
         talk.post(server.url)
         talk.post(server.url)
         assert server.headers(1)["authorization"] == "secret-key"
@@ -361,14 +421,14 @@ def test_a_location_in_raw_utf8_is_understood():
 def test_a_host_that_is_not_allowed_is_not_asked():
     with Server(answer(200)) as server:
         with pytest.raises(PermanentFailure, match="not one of the allowed_hosts"):
-            Talk(allowed_hosts=["data.example.org"]).post(server.url)
+            Talk(hosts={"allowed_hosts": ["data.example.org"]}).post(server.url)
         assert server.requests == []
 
 
 @pytest.mark.parametrize("entry", ["127.0.0.1", "{host}"])
 def test_a_host_is_allowed_with_any_port_or_that_one(entry):
     with Server(answer(200, b"yes")) as server, Server(answer(200, b"other port")) as other:
-        talk = Talk(allowed_hosts=[entry.format(host=server.host)])
+        talk = Talk(hosts={"allowed_hosts": [entry.format(host=server.host)]})
         assert talk.post(server.url) == b"yes"
         if ":" in entry:
             with pytest.raises(PermanentFailure, match="not one of the allowed_hosts"):
@@ -379,7 +439,7 @@ def test_a_host_is_allowed_with_any_port_or_that_one(entry):
 def test_a_redirect_to_a_host_that_is_not_allowed_is_not_followed(status):
     with Server(answer(200)) as other, Server(redirect(status, f"{other.url}/")) as server:
         with pytest.raises(PermanentFailure, match="not one of the allowed_hosts"):
-            Talk(allowed_hosts=[server.host]).download(server.url)
+            Talk(hosts={"allowed_hosts": [server.host]}).download(server.url)
         assert other.requests == []
 
 
@@ -389,10 +449,10 @@ def test_no_spelling_of_a_url_leads_to_another_host_than_the_one_allowed(trick):
         url = trick.format(other=other.host, host=server.host)
         for ask in ("post", "download"):
             with pytest.raises(PermanentFailure):
-                getattr(Talk(allowed_hosts=[server.host]), ask)(url)
+                getattr(Talk(hosts={"allowed_hosts": [server.host]}), ask)(url)
         server.answers = [redirect(302, url)]
         with pytest.raises(PermanentFailure):
-            Talk(allowed_hosts=[server.host]).post(server.url)
+            Talk(hosts={"allowed_hosts": [server.host]}).post(server.url)
         assert other.requests == []
 
 
@@ -418,7 +478,7 @@ def test_the_user_and_password_of_a_url_are_sent_unless_there_is_a_key():
     with Server(answer(200)) as server:
         url = f"http://me:pass%20word@{server.host}/"
         Talk().download(url)
-        Talk(key="k").download(url)
+        Talk(key="k", hosts={"site": url}).download(url)
         assert server.headers(0)["authorization"] == "Basic bWU6cGFzcyB3b3Jk"
         assert server.headers(1)["authorization"] == "k"
 
@@ -482,7 +542,7 @@ def tls_server(certificate: Path) -> Iterator[Server]:
 
 def test_a_certificate_that_is_not_trusted_is_refused(tls_server):
     with pytest.raises(TemporaryFailure, match=r": its certificate is not trusted: .*self[- ]signed"):
-        Talk(key="k").post(tls_server.url)
+        Talk(key="k", hosts={"site": tls_server.url}).post(tls_server.url)
     assert tls_server.requests == []
 
 
@@ -553,3 +613,137 @@ def test_several_threads_may_use_one_client():
         for thread in threads:
             thread.join(20)
         assert got == [b"x" * 1000] * 16
+
+
+# --- addresses
+
+
+@pytest.mark.parametrize("ask", ["post", "patiently", "download"])
+def test_a_private_address_is_not_fetched_from_unless_its_host_is_named(ask):
+    with Server(answer(200, b"inside")) as server:
+        with pytest.raises(PermanentFailure, match=r"its address is not public; .*ckan_hosts"):
+            getattr(Talk(hosts={"allow_private_addresses": False}), ask)(server.url)
+        assert server.requests == []
+        for hosts in ({"ckan_hosts": ["127.0.0.1"]}, {"allowed_hosts": [server.host]}, {"site": server.url}):
+            assert getattr(Talk(hosts={"allow_private_addresses": False, **hosts}), ask)(server.url) == b"inside"
+
+
+@pytest.mark.parametrize("name", ["localhost", "127.1", "2130706433", "0x7f.1", "0", "[::ffff:127.0.0.1]", "[::1]"])
+def test_no_spelling_of_a_private_address_is_fetched_from(name):
+    with Server(answer(200, b"inside")) as server:
+        url = f"http://{name}:{server.host.rpartition(':')[2]}/"
+        with pytest.raises((PermanentFailure, TemporaryFailure)) as failure:
+            Talk(hosts={"allow_private_addresses": False}).post(url)
+        assert server.requests == []
+        assert "not public" in str(failure.value) or "no connection" in str(failure.value)
+
+
+def test_a_redirect_to_a_private_address_is_not_followed():
+    with Server(answer(200, b"inside")) as inside, Server(redirect(307, inside.url)) as outside:
+        talk = Talk(hosts={"allow_private_addresses": False, "ckan_hosts": [outside.host]})
+        with pytest.raises(PermanentFailure, match=f"{inside.url}: its address is not public"):
+            talk.download(outside.url)
+        assert (len(outside.requests), inside.requests) == (1, [])
+
+
+def test_the_address_that_was_checked_is_the_one_connected_to(monkeypatch):
+    """A name that is public when it is checked, and means this machine a moment later."""
+    real, answers = socket.getaddrinfo, iter(["1.1.1.1"])
+
+    def rebinding(host: str, *rest: Any, **options: Any) -> Any:
+        if host != "rebinding.example":
+            return real(host, *rest, **options)
+        return real(next(answers, "127.0.0.1"), *rest, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", rebinding)
+    with Server(answer(200, b"inside")) as server:
+        url = f"http://rebinding.example:{server.host.rpartition(':')[2]}/"
+        with pytest.raises(TemporaryFailure, match=r"rebinding\.example"):  # nothing answers there
+            Talk(timeout=0.3, hosts={"allow_private_addresses": False}).post(url)
+        assert server.requests == []
+        assert Talk(hosts={"allow_private_addresses": True}).post(url) == b"inside"  # the name works all the same
+
+
+# --- the key
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refusal_for_want_of_a_withheld_key_names_ckan_hosts(status, caplog):
+    caplog.set_level("INFO", "ckanpackager")
+    with Server(answer(status)) as server:
+        talk = Talk(key="secret-key", hosts={"site": "https://data.example.org/api"})
+        with pytest.raises(Refused, match="the host of api_url and to ckan_hosts only"):
+            talk.download(server.url)
+        assert "authorization" not in server.headers(0)
+    assert "requested without the API key" in caplog.text
+    assert "secret-key" not in caplog.text
+
+
+def test_a_redirect_to_a_login_page_for_want_of_a_withheld_key_names_ckan_hosts():
+    with Server(redirect(302, "/user/login?came_from=/file"), answer(200, b"<html>Log in")) as server:
+        with pytest.raises(PermanentFailure, match=r"redirects to a login page; .*ckan_hosts"):
+            Talk(key="secret-key", hosts={"site": "https://data.example.org/api"}).download(f"{server.url}/file")
+        assert len(server.requests) == 1
+
+
+def test_a_key_goes_to_ckan_hosts_too():
+    with Server(answer(200, b"file")) as server:
+        talk = Talk(key="secret-key", hosts={"site": "http://data.example.org/api", "ckan_hosts": [server.host]})
+        assert talk.download(server.url) == b"file"
+        assert server.headers(0)["authorization"] == "secret-key"
+
+
+# --- size
+
+
+def test_the_body_of_a_refusal_is_read_no_further_than_a_message_needs():
+    sent = 0
+
+    def endless(connection: socket.socket) -> None:
+        nonlocal sent
+        connection.sendall(b"HTTP/1.1 409 Conflict\r\n\r\n")
+        while sent < 100_000_000:
+            sent += connection.send(b"x" * 100_000)
+
+    with Server(endless) as server, pytest.raises(Refused, match=r"409 Conflict: x{65536}$"):
+        Talk().post(server.url)
+    assert sent < 20_000_000
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_an_answer_larger_than_it_may_be_is_ended(packed):
+    body, headers = b" " * 1_000_000, {}
+    if packed:
+        body, headers = gzip.compress(body), {"Content_Encoding": "gzip"}
+    with Server(answer(200, body, **headers)) as server:
+        got: list[bytes] = []
+        with pytest.raises(TemporaryFailure, match="more than 300,000 bytes"):
+            Talk().client.post(server.url, b"{}", got.append, explain=str, max_bytes=300_000)
+        assert len(b"".join(got)) <= 300_000
+
+
+def test_a_compressed_bomb_takes_no_memory():
+    """300 MB of zeros in 1 MB of gzip, or gzip again in a few kB: it is decompressed no further than it is read."""
+    program = """
+import re, sys
+from ckanpackager.errors import CkanpackagerError
+from ckanpackager.hosts import HostPolicy
+from ckanpackager.http_client import Client
+client = Client(key=None, timeout=60, hosts=HostPolicy(allow_private_addresses=True))
+for ask in (lambda: client.post(sys.argv[1], b"{}", lambda chunk: None, explain=lambda body: ""),):
+    try:
+        ask()
+    except CkanpackagerError as error:
+        print(error)
+print(int(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1]) // 1024)
+"""
+    once = gzip.compress(bytes(300_000_000), 1)
+    twice = gzip.compress(once, 9)
+    for status in (200, 409):
+        for body, encoding in ((once, "gzip"), (twice, "gzip, gzip")):
+            with Server(answer(status, body, Content_Encoding=encoding)) as server:
+                command = [sys.executable, "-c", program, server.url]
+                said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+            message, megabytes = said.splitlines()
+            assert "more than 67,108,864 bytes" in message or "409" in message
+            assert int(megabytes) < 150

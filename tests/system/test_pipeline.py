@@ -55,7 +55,27 @@ def test_a_job_that_is_served_has_one_archive_one_mail_and_one_row_and_ends_in_d
     with workspace.statistics() as statistics:
         (row,) = statistics.requests()
     assert (row["resource_id"], row["count"]) == ("r", 3)
-    assert sorted(path.name for path in workspace.store.directory.iterdir()) == [f".{name}.json", name]
+    directory, file = name.split("/")
+    assert sorted(path.name for path in workspace.store.directory.iterdir()) == [f".{directory[:32]}.newest", directory]
+    assert sorted(path.name for path in (workspace.store.directory / directory).iterdir()) == [".about.json", file]
+    assert re.fullmatch(r"specimens-\d{4}-\d\d-\d\d\.zip", file)  # what the site calls the resource, and the day
+
+
+def test_an_archive_is_named_by_the_id_where_the_site_tells_no_title(workspace: Workspace, api: CkanApi) -> None:
+    api.resources["r"].name = ""
+    api.files["a.txt"] = b"hello"
+    workspace.queue(api)
+    workspace.queue(api, "package_url", resource_id="An id", resource_url=f"{api.url}/files/a.txt")
+    workspace.work()
+    assert sorted(re.sub(r".*/|-\d{4}-.*", "", name) for name in workspace.archives) == ["an-id", "r"]
+
+
+def test_the_archive_of_a_dataset_is_named_by_its_title(workspace: Workspace, api: CkanApi) -> None:
+    resource = {"id": "r", "name": "Rows", "datastore_active": True}
+    api.datasets["d"] = {"id": "d", "name": "d", "title": "Käfer & Co.", "resources": [resource]}
+    workspace.queue(api, "package_dataset", dataset_id="d", resource_id=None, limit=None)
+    workspace.work()
+    assert re.search(r"/kafer-co-\d{4}-", workspace.archives[0])
 
 
 def test_a_file_is_packaged_under_its_own_name(workspace: Workspace, api: CkanApi) -> None:
@@ -77,7 +97,8 @@ def test_the_same_request_gets_the_same_archive(workspace: Workspace, api: CkanA
     assert archives[0] == archives[1] != archives[2]
     assert len(workspace.archives) == 2
     assert [mail["To"] for mail in workspace.mails] == ["ann@example.org", "bob@example.org", "ann@example.org"]
-    assert len([True for request in api.log[before:] if not request.params.get("filters")]) == 0
+    searches = [request for request in api.log[before:] if request.action == "datastore_search"]
+    assert searches and all(request.params.get("filters") for request in searches)
 
 
 def test_without_cache_time_the_same_request_is_packaged_anew(workspace: Workspace, api: CkanApi) -> None:
@@ -450,14 +471,14 @@ def abandoned(workspace: Workspace, api: CkanApi, *, at: str) -> str:
     """A job whose worker died when the steps up to `at` were done."""
     id = workspace.queue(api)
     if at == "begun":
-        changes: dict[str, Any] = {"archive_name": workspace.store.new_name("0" * 32)}
+        changes: dict[str, Any] = {"archive_directory": workspace.store.new_directory("0" * 32)}
     else:
-        name = workspace.store.new_name("0" * 32)
+        name = workspace.store.new_directory("0" * 32)
         with workspace.store.part(name) as part:
             with zipfile.ZipFile(part, "w") as archive:
                 archive.writestr("resource.csv", CONTENT)
-            archive_of_job = workspace.store.publish(part, name, rows=3, notes=(), now=time.time())
-        changes = {"archive_name": name}
+            archive_of_job = workspace.store.publish(part, name, "r.zip", rows=3, now=time.time())
+        changes = {"archive_directory": name}
         if at != "published":
             changes["archive"] = archive_of_job
         if at in ("link_mailed_at", "request_counted_at"):
@@ -600,7 +621,7 @@ def test_sigterm_while_packaging_returns_the_job_at_once(workspace: Workspace) -
             id = workspace.queue(api, limit=5000)
             worker = workspace.start("process")
             assert stalled.wait(PATIENCE)
-            until(lambda: list(workspace.store.directory.glob(".*.part")))
+            until(lambda: list(workspace.store.directory.glob(".*.part*")))
             told = time.monotonic()
             worker.terminate()
             assert worker.communicate(timeout=PATIENCE) == ("", "")
@@ -644,7 +665,7 @@ def test_stopped_while_another_worker_builds_the_same(workspace: Workspace, api:
         until(lambda: workspace.where() == {"claimed": 1} and workspace.find(id)[1].attempts)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    with workspace.store.building(cache_key(workspace.find(id)[1].request)), stop.on_signals():
+    with workspace.spool.building(cache_key(workspace.find(id)[1].request)), stop.on_signals():
         threading.Thread(target=tell).start()
         tally = workspace.work(stop=stop)
     assert (tally.served, tally.failed) == (0, 0)

@@ -432,14 +432,15 @@ def unavailable(answer: Answer) -> None:
     assert "/" not in answer.json["message"]  # nothing of the inside
 
 
-def test_a_spool_that_is_a_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_spool_that_is_a_file(tmp_path: Path) -> None:
     application = make_application(Workspace(tmp_path, secret=SECRET).settings)
     shutil.rmtree(tmp_path / "spool")
     (tmp_path / "spool").write_text("")
     body = urlencode({"secret": SECRET, **DATASTORE}).encode()
-    unavailable(call(application, LATER, body, REQUEST_METHOD="POST", CONTENT_LENGTH=str(len(body))))
+    answer = call(application, LATER, body, REQUEST_METHOD="POST", CONTENT_LENGTH=str(len(body)))
+    unavailable(answer)
     unavailable(call(application, "/jobs/x", b""))
-    assert str(tmp_path / "spool") in caplog.text  # but for the administrator
+    assert str(tmp_path / "spool") in answer.log  # but for the administrator
 
 
 @pytest.mark.parametrize("folder", ["tmp", "slow"])
@@ -480,9 +481,7 @@ def test_the_spool_is_made_where_it_is_missing(client: WsgiClient) -> None:
 # --- faults of our own
 
 
-def test_an_internal_error_shows_nothing(
-    client: WsgiClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_internal_error_shows_nothing(client: WsgiClient, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any) -> Any:
         raise RuntimeError("the password is hunter2")
 
@@ -490,17 +489,15 @@ def test_an_internal_error_shows_nothing(
     answer = client.post("/status")
     refused(answer, 500)
     assert "hunter2" not in answer.text
-    assert "hunter2" in caplog.text
-    assert "Traceback" not in caplog.text
+    assert "hunter2" in answer.log
+    assert "Traceback" not in answer.log
 
 
-def test_debug_logs_the_traceback(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_debug_logs_the_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(application, "respond", lambda *_: 1 / 0)
     answer = WsgiClient(tmp_path, debug=True).post("/status")
     refused(answer, 500)
-    assert "Traceback" in caplog.text
+    assert "Traceback" in answer.log
 
 
 def test_statistics_out_of_reach(tmp_path: Path) -> None:
@@ -529,6 +526,7 @@ def test_status(client: WsgiClient, path: str) -> None:
         "queue_length": 0,
         "processed_requests": 0,
         "queues": {"fast": 0, "slow": 0, "claimed": 0, "failed": 0, "done": 0},
+        "named_packages": [],
         "oldest_waiting": None,
         "failed_last_24_hours": 0,
         "workers": [],
@@ -590,9 +588,10 @@ def test_status_with_an_empty_job_is_status(client: WsgiClient) -> None:
 
 def test_clear_caches(client: WsgiClient) -> None:
     store = client.workspace.store
-    with store.part("0" * 32 + "-" + "1" * 32 + ".zip") as part:
+    directory = store.new_directory("0" * 32)
+    with store.part(directory) as part:
         part.write_bytes(b"x")
-        store.publish(part, "0" * 32 + "-" + "1" * 32 + ".zip", rows=1, notes=(), now=1)
+        store.publish(part, directory, "title.zip", rows=1, now=1)
     assert accepted(client.post("/clear_caches"))["removed"] == 1
     said = accepted(client.post("/clear_caches"))
     assert (said["removed"], said["message"], said["msg"]) == (0, "0 archives removed", "0 archives removed")
@@ -777,7 +776,7 @@ def cgi(workspace: Workspace, body: bytes = b"", *, before: tuple[str, ...] = ()
     if status.startswith("5"):
         assert run.stderr.count(b"\n") == 1, run.stderr
     else:
-        assert run.stderr == b""
+        assert run.stderr.count(b"\n") <= 1, run.stderr
     return Answer(int(status[:3]), run.stderr.decode() if status.startswith("5") else status[4:], headers, content)
 
 
@@ -851,6 +850,7 @@ def test_the_front_door_imports_nothing_heavy() -> None:
 
 def test_the_log_is_ours(client: WsgiClient, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG):
-        accepted(client.post(LATER, **DATASTORE, key="hush-hush"))
-        refused(client.post("/status", "hush-hush"), 401)
-    assert "hush" not in caplog.text
+        answers = [client.post(LATER, **DATASTORE, key="hush-hush"), client.post("/status", "hush-hush")]
+    accepted(answers[0])
+    refused(answers[1], 401)
+    assert caplog.text == "" and all(answer.log and "hush" not in answer.log for answer in answers)

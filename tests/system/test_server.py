@@ -25,8 +25,12 @@ from support.wsgi_client import REQUESTS, SECRET, call, serving
 
 from ckanpackager.receiver.server import THREADS, with_archives
 
-NAME = "0123456789abcdef" * 2 + "-" + "fedcba9876543210" * 2 + ".zip"
-BIG = "b" * 32 + "-" + "0" * 32 + ".zip"
+DIRECTORY = "0123456789abcdef" * 2 + "-" + "fedcba9876543210" * 2
+FILE = "beetles-2026-11-24.zip"
+NAME = f"{DIRECTORY}/{FILE}"
+BIG = "b" * 32 + "-" + "0" * 32 + "/big-2026-11-24.zip"
+EXPIRED = "e" * 32 + "-" + "0" * 32
+NAMED = "named/gbif-specimens.zip"
 CONTENT = bytes(range(256)) * 1000
 SIZE = len(CONTENT)
 HUGE = 64 * 1024 * 1024  # more than a server and the sockets keep in memory
@@ -65,13 +69,18 @@ class Running(NamedTuple):
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     workspace = Workspace(tmp_path_factory.mktemp("served"), secret=SECRET, max_request_size=4096)
     store = workspace.store.directory
-    (store / NAME).write_bytes(CONTENT)
+    for name in (NAME, NAMED, BIG):
+        (store / name).parent.mkdir()
+        (store / name).write_bytes(CONTENT)
     with (store / BIG).open("wb") as file:
         file.truncate(HUGE)
-    (store / f".{NAME}.json").write_text("{}")
-    (store / f".{NAME}.part").write_text("half")
+    (store / DIRECTORY / ".about.json").write_text("{}")
+    (store / f".{DIRECTORY}.part").mkdir()
+    (store / f".{DIRECTORY}.part" / "archive.zip").write_text("half")
     (store / "other.zip").write_text("no archive")
-    (store / ("a" * 32 + "-" + "b" * 32 + ".zip")).mkdir()
+    (store / ("a" * 32 + "-" + "b" * 32) / "directory.zip").mkdir(parents=True)
+    (store / ".expired").mkdir()
+    (store / ".expired" / EXPIRED).touch()
     with serving(workspace) as address:
         yield Running(workspace, address)
 
@@ -157,7 +166,7 @@ def test_an_archive(running: Running) -> None:
     assert (answer.status, answer.read() == CONTENT) == (200, True)
     assert answer.headers["Content-Type"] == "application/zip"
     assert answer.headers["Content-Length"] == str(SIZE)
-    assert answer.headers["Content-Disposition"] == f'attachment; filename="{NAME}"'
+    assert answer.headers["Content-Disposition"] == f'attachment; filename="{FILE}"'
     assert answer.headers["Accept-Ranges"] == "bytes"
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     modified = (running.workspace.store.directory / NAME).stat().st_mtime
@@ -222,6 +231,40 @@ def test_if_none_match(running: Running) -> None:
     assert running.ask("GET", f"/archives/{NAME}", If_None_Match='"other"').status == 200
 
 
+def test_if_modified_since_is_heeded_unless_there_is_an_entity_tag(running: Running) -> None:
+    date = str(running.ask("HEAD", f"/archives/{NAME}").headers["Last-Modified"])
+    for method in ("GET", "HEAD"):
+        answer = running.ask(method, f"/archives/{NAME}", If_Modified_Since=date)
+        assert (answer.status, answer.read()) == (304, b"")
+    for value in ("Sat, 01 Jan 2000 00:00:00 GMT", "yesterday", ""):
+        assert running.ask("GET", f"/archives/{NAME}", If_Modified_Since=value).status == 200
+    assert running.ask("GET", f"/archives/{NAME}", If_Modified_Since=date, If_None_Match='"other"').status == 200
+
+
+def test_a_named_package_has_another_entity_tag_once_it_was_replaced(running: Running) -> None:
+    path, link = running.workspace.store.directory / NAMED, f"/archives/{NAMED}"
+    before = running.ask("GET", link)
+    tag, date = str(before.headers["ETag"]), str(before.headers["Last-Modified"])
+    assert running.ask("GET", link, If_None_Match=tag).status == 304
+    aside = path.with_name(".new")
+    aside.write_bytes(CONTENT[::-1])
+    os.utime(aside, (path.stat().st_mtime + 5,) * 2)
+    os.rename(aside, path)
+    after = running.ask("GET", link, If_None_Match=tag, If_Modified_Since=date)
+    assert (after.status, after.read() == CONTENT[::-1], after.headers["ETag"] != tag) == (200, True, True)
+    part = running.ask("GET", link, Range="bytes=0-9", If_Range=tag)
+    assert (part.status, len(part.read())) == (200, SIZE)
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_an_archive_that_has_expired_is_gone_with_a_page_that_says_so(running: Running, method: str) -> None:
+    answer = running.ask(method, f"/archives/{EXPIRED}/beetles-2020-01-01.zip", Accept="text/html")
+    assert (answer.status, answer.headers["Content-Type"]) == (410, "text/html; charset=utf-8")
+    assert (b"no longer available" in answer.read()) is (method == "GET")
+    said = json.loads(running.ask("GET", f"/archives/{EXPIRED}/x.zip", Accept="application/json").read())
+    assert (said["status"], said["error"], said["state"]) == ("failed", "Gone", "expired")
+
+
 @pytest.mark.parametrize(
     "path",
     [
@@ -229,18 +272,28 @@ def test_if_none_match(running: Running) -> None:
         "/archives/",
         "/archives/.",
         "/archives//",
-        f"/archives/.{NAME}.json",
-        f"/archives/.{NAME}.part",
+        f"/archives/{DIRECTORY}",
+        f"/archives/{DIRECTORY}/",
+        f"/archives/{DIRECTORY}/.about.json",
+        f"/archives/{DIRECTORY}/other.zip",
+        f"/archives/{DIRECTORY}/../other.zip",
+        f"/archives/.{DIRECTORY}.part/archive.zip",
+        f"/archives/.expired/{EXPIRED}",
         f"/archives/{NAME}/",
         f"/archives/{NAME}%00",
         f"/archives/{NAME.upper()}",
         f"/archives/{NAME}.json",
         f"/archives/./{NAME}",
         f"/archives//{NAME}",
-        f"/archives%2F{NAME}x",
+        f"/archives/{DIRECTORY}%2F{FILE}x",
         "/archives/other.zip",
-        "/archives/" + "a" * 32 + "-" + "b" * 32 + ".zip",  # a directory
-        "/archives/" + "a" * 32 + "-" + "c" * 32 + ".zip",  # nothing
+        "/archives/named",
+        "/archives/named/",
+        "/archives/named/other.zip",
+        "/archives/named/.gbif-specimens.json",
+        "/archives/named/../other.zip",
+        "/archives/" + "a" * 32 + "-" + "b" * 32 + "/directory.zip",
+        "/archives/" + "a" * 32 + "-" + "c" * 32 + "/nothing.zip",
         "/archives/../ckanpackager.yaml",
         "/archives/..%2fckanpackager.yaml",
         "/archives/%2e%2e/ckanpackager.yaml",
@@ -259,7 +312,8 @@ def test_nothing_but_archives(running: Running, path: str) -> None:
 
 def test_an_archive_is_only_read(running: Running) -> None:
     for method in ("POST", "PUT", "DELETE"):
-        assert running.ask(method, f"/archives/{NAME}", b"x").status == 404
+        answer = running.ask(method, f"/archives/{NAME}", b"x")
+        assert (answer.status, answer.headers["Allow"]) == (405, "GET, HEAD")
     assert (running.workspace.store.directory / NAME).read_bytes() == CONTENT
 
 
@@ -327,7 +381,9 @@ def test_a_signal_ends_it_promptly_and_requests_at_hand_are_answered(tmp_path: P
         assert [answer.status for answer in answers] == [200]
         assert process.wait(PATIENCE) == 0
         assert time.monotonic() - begun < 10
-        assert process.communicate()[1] == ""
+        assert process.communicate()[1].splitlines() == [
+            "ckanpackager: 401 POST /status from 127.0.0.1: the secret is wrong or missing"
+        ]
         idle.close()
 
 

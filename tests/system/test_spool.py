@@ -209,15 +209,15 @@ def test_a_claimed_job_is_in_claimed_and_claimed_once(spool: Spool) -> None:
 def test_an_open_job_is_taken_over_once_its_worker_lets_go(spool: Spool) -> None:
     id = spool.enqueue(job())
     claim = first(spool)
-    claim.save(archive_name="a.zip")
+    claim.save(archive_directory="a.zip")
     claim.close()
     again = first(spool)
-    assert (again.job.id, again.job.archive_name) == (id, "a.zip")
+    assert (again.job.id, again.job.archive_directory) == (id, "a.zip")
 
 
 def test_a_dead_workers_job_is_taken_over_before_all_others(spool: Spool) -> None:
     id = spool.enqueue(job())
-    code = "claim = next(spool.claim_due('fast', lambda: time.time() + 1))\nclaim.save(archive_name='a.zip')\n"
+    code = "claim = next(spool.claim_due('fast', lambda: time.time() + 1))\nclaim.save(archive_directory='a.zip')\n"
     process = child(code + "print(claim.job.id, flush=True)\ntime.sleep(60)", spool)
     assert process.stdout
     assert process.stdout.readline().strip() == id
@@ -228,7 +228,7 @@ def test_a_dead_workers_job_is_taken_over_before_all_others(spool: Spool) -> Non
     process.send_signal(signal.SIGKILL)
     process.communicate()
     taken = next(waiting)
-    assert (taken.job.id, taken.job.archive_name) == (id, "a.zip")
+    assert (taken.job.id, taken.job.archive_directory) == (id, "a.zip")
     taken.finish()
     assert next(waiting).job.id == last
 
@@ -291,7 +291,7 @@ def test_no_moment_of_a_claimed_jobs_life_is_without_its_lock(spool: Spool, end:
         assert process.stdout
         process.stdout.readline()
         for number in range(100):
-            claim.save(archive_name=f"{number}.zip")
+            claim.save(archive_directory=f"{number}.zip")
         if end == "postpone":
             claim.release(2e9)
         else:
@@ -338,7 +338,7 @@ print("ready", flush=True)
 sys.stdin.readline()
 for claim in spool.claim_due("fast", time.time):
     print(claim.job.id)
-    claim.save(archive_name="x")
+    claim.save(archive_directory="x")
     claim.finish()
 """
 

@@ -20,7 +20,11 @@ SECRET = "an open sesame of this test"
 MOST = 2 * 1024 * 1024
 KEY = "a-portal-key"
 CSV = "_id,somefield,words,rank\n"  # a search by text adds its rank
-NAME = "0123456789abcdef" * 2 + "-" + "fedcba9876543210" * 2 + ".zip"
+DIRECTORY = "0123456789abcdef" * 2 + "-" + "fedcba9876543210" * 2
+FILE = "beetles-2026-11-24.zip"
+NAME = f"{DIRECTORY}/{FILE}"
+NAMED = "named/gbif-specimens.zip"
+EXPIRED = "e" * 32 + "-" + "0" * 32
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
@@ -169,27 +173,48 @@ def link_mailed_at(door: Door, id: str, email: str) -> str:
     return link
 
 
-def test_an_archive_is_sent_as_a_file_to_keep(door: Door) -> None:
-    put(door, NAME, "0123456789")
-    whole = door.ask("GET", f"/archives/{NAME}?from=mail")
+@pytest.mark.parametrize("name", [NAME, NAMED])
+def test_an_archive_is_sent_as_a_file_to_keep(door: Door, name: str) -> None:
+    put(door, name, "0123456789")
+    whole = door.ask("GET", f"/archives/{name}?from=mail")
     assert (whole.status, whole.body) == (200, b"0123456789")
     assert whole.headers.get_all("Content-Type") == ["application/zip"]
     assert whole.headers.get_all("X-Content-Type-Options") == ["nosniff"]
     assert [value.partition(";")[0] for value in whole.headers.get_all("Content-Disposition", [])] == ["attachment"]
-    part = door.ask("GET", f"/archives/{NAME}", Range="bytes=7-")
+    part = door.ask("GET", f"/archives/{name}", Range="bytes=7-")
     assert (part.status, part.headers["Content-Range"], part.body) == (206, "bytes 7-9/10", b"789")
-    head = door.ask("HEAD", f"/archives/{NAME}")
+    head = door.ask("HEAD", f"/archives/{name}")
     assert (head.status, head.headers["Content-Length"], head.body) == (200, "10", b"")
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_who_has_an_archive_already_is_told_so(door: Door, method: str) -> None:
+    put(door, NAMED, "0123456789")
+    head = door.ask("HEAD", f"/archives/{NAMED}")
+    for header, known in (("If_None_Match", "ETag"), ("If_Modified_Since", "Last-Modified")):
+        answer = door.ask(method, f"/archives/{NAMED}", **{header: str(head.headers[known])})
+        assert (answer.status, answer.body) == (304, b"")
+
+
+def test_an_archive_that_has_expired_is_known_to_the_receiver(door: Door) -> None:
+    put(door, f".expired/{EXPIRED}", "")
+    gone = door.ask("GET", f"/archives/{EXPIRED}/beetles-2020-01-01.zip", Accept="text/html")
+    assert (gone.status, b"no longer available" in gone.body) == (410, True)
+    assert door.ask("GET", f"/archives/{'a' * 32}-{'b' * 32}/x.zip").json["error"] == "Not Found"
+    assert door.ask("GET", "/archives/named/nothing.zip").json["error"] == "Not Found"
+
+
 def test_nothing_but_archives_is_served(door: Door) -> None:
-    others = (f".{NAME}.json", f".{NAME}.part", f".{NAME[:32]}.lock", f".{NAME}", f"{NAME}.txt", "other.zip", "a.txt")
-    for name in (NAME, *others):
+    key = DIRECTORY[:32]
+    others = (f".{DIRECTORY}.part/archive.zip", f".{key}.lock", f".{key}.newest", f"{NAME}.txt", "other.zip")
+    others += (f"{DIRECTORY}/.about.json", "named/.gbif-specimens.json", f".expired/{EXPIRED}", "a.txt", "named/a.txt")
+    for name in (NAME, NAMED, *others):
         put(door, name, "in the store")
     paths = ["/archives", "/archives/", "/archives/.", "/archives/*.zip", "/archives/?C=M", f"/store/{NAME}"]
     paths += [f"/archives/{quote(name)}" for name in others] + [f"/archives/%2e{name[1:]}" for name in others]
+    paths += [f"/archives/{DIRECTORY}", f"/archives/{DIRECTORY}/", "/archives/named", "/archives/named/"]
     paths += [f"/archives/{NAME}/", f"/archives/{NAME}%00", f"/archives/{NAME}%0a", f"/archives/x{NAME}", f"/{NAME}"]
-    paths += [f"/archives/{NAME.upper()}", f"/archives/{'a' * 32}-{'b' * 32}.zip"]
+    paths += [f"/archives/{NAME.upper()}", f"/archives/{'a' * 32}-{'b' * 32}/x.zip", "/archives/named/../other.zip"]
     for file in ("ckanpackager.yaml", "store/", "ckanpackager.cgi"):
         paths += [f"/{file}", f"/archives/../{file}", f"/archives/%2e%2e/{file}", f"/archives/..%2f{file}"]
         paths += [f"/cgi/{file}", f"/archives//{door.site.directory}/{file}"]
@@ -210,6 +235,8 @@ def test_an_archive_is_only_read(door: Door) -> None:
 def put(door: Door, name: str, text: str) -> None:
     """A file that the web server may read, in the store."""
     path = door.site.directory / "store" / name
+    path.parent.mkdir(exist_ok=True)
+    path.parent.chmod(0o2775)
     path.write_text(text)
     path.chmod(0o644)
 

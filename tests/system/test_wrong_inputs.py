@@ -214,7 +214,7 @@ CKAN = [
 ]
 
 MAIL = [
-    Case("an unknown recipient", PROCESS, 1, "refused ann@example.org: 550 5.1.1 who?", mail="550 5.1.1 who?"),
+    Case("an unknown recipient", PROCESS, 1, "refused the recipient: 550 5.1.1 who?", mail="550 5.1.1 who?"),
     Case("a full mailbox, for now", PROCESS, 0, "", mail="452 4.2.2 full", settings={"max_attempts": 2}),
     Case("a full mailbox, to the end", PROCESS, 1, "452 4.2.2 full", mail="452 4.2.2 full"),
     Case(
@@ -255,7 +255,7 @@ def test_whatever_is_wrong_is_said_in_one_line(
     workspace: Workspace, run: Run, api: CkanApi, smtp: FakeSmtpServer, monkeypatch: pytest.MonkeyPatch, case: Case
 ) -> None:
     monkeypatch.delenv("CKANPACKAGER_CONFIG", raising=False)
-    monkeypatch.setattr("ckanpackager.http_client.TRIES", 1)  # or its patience would be ours
+    monkeypatch.setattr("ckanpackager.http_client.client.TRIES", 1)  # or its patience would be ours
     (workspace.directory / "file").write_text("rubbish " * 1000)
     (workspace.directory / "dir").mkdir()
     waits = case.words == PROCESS and case.code != 2 and not any(name.startswith("spool/") for name in case.files)

@@ -25,25 +25,27 @@ MAY_IMPORT: dict[str, set[str]] = {
     "jobs": {"errors", "formats"},
     "durable_files": {"errors"},
     "names": set(),
-    "config": {"errors"},
+    "config": PURE,
     "hosts": {"errors"},
     "logs": {"errors"},
     "http_client": {"errors", "hosts"},
     "spool": PURE | {"durable_files"},
-    "status": PURE | {"config", "spool"},
+    "status": PURE | {"config", "spool", "archives"},
+    "celery": PURE | {"config", "archives", "packagers", "http_client"},
     "statistics": {"errors", "config", "durable_files"},
-    "ckan": {"errors", "http_client", "formats"},
+    "ckan": {"errors", "http_client", "hosts", "formats"},
     "formats": {"errors"},
     "metadata": {"errors", "formats", "names"},
     "darwin_core": {"errors", "config", "formats", "names"},
     "archives": PURE | {"config", "formats", "durable_files"},
     "mail": PURE | {"config", "durable_files", "status"},
-    "packagers": PURE | {"config", "http_client", "ckan", "formats", "metadata", "darwin_core", "archives", "names"},
-    "receiver": PURE | {"config", "hosts", "spool", "status", "statistics", "archives", "logs"},
+    "packagers": PURE
+    | {"config", "http_client", "hosts", "ckan", "formats", "metadata", "darwin_core", "archives", "names"},
+    "receiver": PURE | {"config", "hosts", "spool", "status", "statistics", "archives", "logs", "maintenance"},
     "worker": PURE
-    | {"config", "spool", "status", "statistics", "archives", "mail", "packagers", "http_client", "hosts"},
+    | {"config", "spool", "status", "statistics", "archives", "mail", "packagers", "http_client", "hosts", "celery"},
     "maintenance": PURE
-    | {"durable_files", "archives", "ckan", "config", "darwin_core", "http_client", "mail"}
+    | {"durable_files", "archives", "celery", "ckan", "config", "darwin_core", "hosts", "http_client", "mail"}
     | {"spool", "statistics", "status"},
     "demo": {"errors"},
     "cli": PURE
@@ -64,7 +66,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 MAY_USE: dict[str, set[str]] = {
     "errors": set(),
-    "jobs": {"msgspec"},
+    "jobs": {"msgspec", "idna"},
     "config": {"msgspec", "yaml"},
     "spool": {"msgspec", "filelock"},
     "darwin_core": {"msgspec", "names"},
@@ -204,6 +206,11 @@ def test_the_init_files_on_the_way_of_the_receiver_are_empty(folder: str) -> Non
     [
         ("spool.queue, config.load", ("requests", "sqlalchemy", "click", "filelock", "orjson", "urllib3")),
         ("cli.process", ("requests", "sqlalchemy")),
+        (
+            "worker.pipeline, worker.engine, worker.dispatcher, archives.object_store, statistics, maintenance.check",
+            ("celery", "kombu", "redis", "cryptography", "obstore", "psycopg"),
+        ),
+        ("celery.packers, celery.packer", ("celery", "kombu", "redis", "cryptography")),
     ],
     ids=str,
 )
@@ -252,7 +259,9 @@ def commands_in(text: str) -> Iterator[list[str]]:
     """What the README writes in code after `ckanpackager`."""
     code = re.findall(r"`([^`\n]+)`", text) + re.findall(r"^ {4}(.+)$|^\$ (.+)$", text, re.MULTILINE)
     for found in code:
-        line = found if isinstance(found, str) else "".join(found)
+        line = re.sub("^runuser .*? -- ", "", found if isinstance(found, str) else "".join(found))
+        if re.match(r"(useradd|install|chown|adduser) ", line):
+            continue  # the user or a directory of that name
         if match := re.search(r"(?:^|[\s/])ckanpackager((?: +[^\s|;&#]+)+)", line):
             yield match[1].replace("\\|", "|").split()
 

@@ -1,7 +1,12 @@
 """Tests that are skipped say what would run them."""
 
+import re
+from pathlib import Path
+
 import pytest
 from support.programs import how_to_run, needs, needs_library
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_a_missing_program_names_its_debian_packages() -> None:
@@ -24,3 +29,13 @@ def test_the_summary_names_each_package_and_extra_once() -> None:
     assert how_to_run(reasons) == ["apt-get install nginx unzip zip"]
     assert how_to_run(["x (extra: judges)", "y (extra: judges)"]) == ['.venv/bin/pip install -e ".[judges]"']
     assert how_to_run(["needs two users"]) == []
+
+
+def test_the_ci_script_installs_all_that_a_skipped_test_can_name() -> None:
+    script = (ROOT / ".ci" / "run").read_text()
+    tests = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("*.py") if path != Path(__file__))
+    packages = re.findall(r"debian=\"(.+?)\"|\(Debian: ([\w .+-]+)\)", tests)
+    names = {name for pair in packages for names in pair for name in names.split()}
+    assert {name for name in names if not re.search(rf"[=(]{re.escape(name)}\b", script)} == set()
+    extras = set(re.findall(r"extra=\"(\w+)\"", tests))
+    assert {extra for extra in extras - {"test"} if f"installed-{extra} " not in script} == set()

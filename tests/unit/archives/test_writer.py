@@ -143,7 +143,7 @@ def test_a_file_that_must_stay_small_is_refused_if_it_does_not(tmp_path):
 
 
 def test_the_sizes_of_complete_files_are_known(tmp_path):
-    for zip_command in (None, "zip -qj {output} {input}"):
+    for zip_command in (None, ZIP_COMMAND):
         with create(tmp_path / "a.zip", Archives(zip_command=zip_command), NOW) as writing:
             for name, content in ENTRIES.items():
                 with writing.open(name) as entry:
@@ -287,8 +287,14 @@ def test_a_full_disk_is_a_temporary_failure_that_says_so():
 def test_a_missing_directory_is_a_temporary_failure_that_names_it(tmp_path):
     with pytest.raises(TemporaryFailure, match=f"archive {tmp_path}/no/a.zip: No such file"):
         write(tmp_path / "no" / "a.zip", ENTRIES)
-    with pytest.raises(TemporaryFailure, match=f"archive {tmp_path}/no.*: No such file"):
-        write(tmp_path / "a.zip", ENTRIES, temp_directory=str(tmp_path / "no"), zip_command="zip {output} {input}")
+    (tmp_path / "file").touch()
+    with pytest.raises(TemporaryFailure, match=f"archive {tmp_path}/file/no: Not a directory"):
+        write(tmp_path / "a.zip", ENTRIES, temp_directory=str(tmp_path / "file" / "no"))
+
+
+def test_a_missing_temporary_directory_is_made(tmp_path):
+    write(tmp_path / "a.zip", ENTRIES, temp_directory=str(tmp_path / "new" / "temp"), zip_command=ZIP_COMMAND)
+    assert (tmp_path / "new" / "temp").is_dir() and zipfile.ZipFile(tmp_path / "a.zip").testzip() is None
 
 
 # --- zip_command
@@ -311,6 +317,27 @@ def test_a_zip_command_zips_every_file(tmp_path, scratch):
     write(tmp_path / "a.zip", ENTRIES, zip_command=ZIP_COMMAND, temp_directory=scratch)
     assert read(tmp_path / "a.zip") == ENTRIES
     assert os.listdir(scratch) == []
+
+
+def test_an_endless_output_of_a_zip_command_takes_no_memory(tmp_path):
+    program = command(tmp_path, "chatty", "yes out & yes err >&2")
+    tracemalloc.start()
+    try:
+        with pytest.raises(TemporaryFailure, match=r"did not end within 0\.5 seconds"):
+            write(tmp_path / "a.zip", ENTRIES, zip_command=f"{program} {{output}} {{input}}", zip_timeout=0.5)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 10_000_000
+
+
+def test_a_zip_command_learns_no_secret_of_ours(tmp_path, monkeypatch):
+    monkeypatch.setenv("CKANPACKAGER_SECRET", "hunter2")
+    monkeypatch.setenv("ZIPOPT", "-9")
+    program = command(tmp_path, "environment", 'env > "$1"')
+    write(tmp_path / "a.zip", {"x": b""}, zip_command=f"{program} {{output}} {{input}}")
+    assert b"hunter2" not in (tmp_path / "a.zip").read_bytes()
+    assert b"ZIPOPT=-9" in (tmp_path / "a.zip").read_bytes()
 
 
 def test_a_zip_command_adds_nothing_to_what_a_dead_worker_left(tmp_path):
@@ -477,12 +504,17 @@ def test_an_empty_output_of_a_command_is_a_temporary_failure(tmp_path, scratch):
 
 def test_the_scratch_directory_is_nobody_elses(tmp_path, scratch):
     seen: list[tuple[str, str]] = []
-    with create(tmp_path / ".key.zip.part", Archives(zip_command=ZIP_COMMAND, temp_directory=scratch), NOW) as writing:
+    (tmp_path / ".key-x.part").mkdir()
+    with create(
+        tmp_path / ".key-x.part" / "archive.zip",
+        Archives(zip_command=ZIP_COMMAND, temp_directory=scratch),
+        NOW,
+    ) as writing:
         with writing.open("a"):
             pass
         (directory,) = Path(scratch).iterdir()
         seen.append((directory.name, stat.filemode(directory.stat().st_mode)))
-    assert seen[0][0].startswith("ckanpackager-key.zip.part-")
+    assert seen[0][0].startswith("ckanpackager-key-x.part-")
     assert seen[0][1] == "drwx------"
     assert tempfile.gettempdir() != scratch
 

@@ -92,7 +92,16 @@ def test_sections_get_their_keys(tmp_path: Path) -> None:
     assert settings.ckan.allowed_hosts == ["a.org", "b.org:8080", "[::1]:80"]
 
 
-@pytest.mark.parametrize("sender", ["a@b", "Data portal <a@b.org>", '"Portal, data" <a@b.org>', "Dätä (NHM) <a@b.org>"])
+@pytest.mark.parametrize(
+    "sender",
+    [
+        "a@b",
+        "Data portal <a@b.org>",
+        '"Portal, data" <a@b.org>',
+        "Dätä (NHM) <a@b.org>",
+        "{ckan_host} <{resource_id}@{ckan_host}>",
+    ],
+)
 def test_senders_with_and_without_a_name_are_taken(tmp_path: Path, sender: str) -> None:
     assert load(tmp_path, NO_LINK + f"email_from: '{sender}'\n").mail.email_from == sender
 
@@ -242,17 +251,13 @@ WRONG = {
     "download_url: https://x?get=": f"1: download_url: {_URL}",
     "public_url: x.org": f"1: public_url: {_URL}",
     "public_url: http://x:port/": f"1: public_url: {_URL}",
-    "email_from: (nobody)": (
-        "1: email_from: expected one address, without placeholders, as in: Data portal <data@example.org>"
-    ),
-    "email_from: a@b, c@d": (
-        "1: email_from: expected one address, without placeholders, as in: Data portal <data@example.org>"
-    ),
-    'email_from: "a <a@b>\\nBcc: c@d"': (
-        "1: email_from: expected one address, without placeholders, as in: Data portal <data@example.org>"
-    ),
-    "email_from: x@{ckan_host}": (
-        "1: email_from: expected one address, without placeholders, as in: Data portal <data@example.org>"
+    "email_from: (nobody)": ("1: email_from: expected one address, as in: Data portal <data@example.org>"),
+    "email_from: a@b, c@d": ("1: email_from: expected one address, as in: Data portal <data@example.org>"),
+    'email_from: "a <a@b>\\nBcc: c@d"': ("1: email_from: expected one address, as in: Data portal <data@example.org>"),
+    "email_from: x@{ckan_hosts}": ("1: email_from: unknown placeholder {ckan_hosts}; did you mean {ckan_host}?"),
+    "email_from: x@{job}": "1: email_from: unknown placeholder {job}",
+    "email_from: x@{ckan_host}.org, y@x.org": (
+        "1: email_from: expected one address, as in: Data portal <data@example.org>"
     ),
     "email_subject: |\n  x": "1: email_subject: expected a single line",
     'email_failure_subject: "x\\ry"': "1: email_failure_subject: expected a single line",

@@ -21,6 +21,7 @@ from ckanpackager.formats.delimited import RowRenderer
 from ckanpackager.formats.json_values import Number, spaced_json
 from ckanpackager.formats.ndjson import json_lines
 from ckanpackager.formats.registry import FORMATS
+from ckanpackager.hosts import HostPolicy
 from ckanpackager.http_client import Client
 from ckanpackager.jobs.request import PackageDatastore
 from ckanpackager.packagers import datastore
@@ -28,12 +29,14 @@ from ckanpackager.packagers.context import PackagingContext
 
 SAMPLE = Resource(sample.FIELDS, list(sample.rows(500)))
 
+HERE = HostPolicy(ckan_hosts=["127.0.0.1"])
+
 
 def packaged(api: CkanApi, directory: Path, **parameters: Any) -> bytes:
     """The file in the archive that package_datastore makes."""
     request = PackageDatastore(api_url=api.api_url, resource_id="r", email="ann@example.org", **parameters)
     context = PackagingContext(
-        client=Client(key=None, timeout=20),
+        client=Client(key=None, timeout=20, hosts=HERE),
         ckan=Ckan(),
         archives=Archives(include_readme=False, include_datapackage=False),
         darwin_core=DarwinCore(),
@@ -50,7 +53,7 @@ def packaged(api: CkanApi, directory: Path, **parameters: Any) -> bytes:
 
 def dump(api: CkanApi) -> bytes:
     """What the site's own download sends."""
-    with Client(key=None, timeout=20).download(f"{api.url}/datastore/dump/r") as (_, chunks):
+    with Client(key=None, timeout=20, hosts=HERE).download(f"{api.url}/datastore/dump/r") as (_, chunks):
         return b"".join(chunks)
 
 

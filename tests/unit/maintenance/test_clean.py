@@ -20,10 +20,14 @@ def run(workspace: Workspace, now: float = NOW) -> dict[str, int]:
 
 
 def archive(workspace: Workspace, name: str, age: float) -> None:
-    with workspace.store.part(name) as part:
+    directory, file = name.split("/")
+    with workspace.store.part(directory) as part:
         part.write_bytes(b"PK")
-        workspace.store.publish(part, name, rows=1, notes=(), now=NOW - age)
-    os.utime(workspace.store.directory / name, (NOW - age, NOW - age))
+        workspace.store.publish(part, directory, file, rows=1, now=NOW - age)
+
+
+def named(letter: str) -> str:
+    return f"{letter * 32}-{letter * 32}/title-2026-11-24.zip"
 
 
 def aged(path: Path, age: float) -> Path:
@@ -37,14 +41,14 @@ def test_there_may_be_nothing_to_remove(workspace: Workspace) -> None:
 
 def test_archives_go_after_keep_archives_days(workspace: Workspace) -> None:
     workspace.configure(keep_archives=2)
-    archive(workspace, "a" * 32 + "-old.zip", 2 * DAY + 60)
-    archive(workspace, "b" * 32 + "-young.zip", 2 * DAY - 60)
+    archive(workspace, named("a"), 2 * DAY + 60)
+    archive(workspace, named("b"), 2 * DAY - 60)
     assert run(workspace) == {"archives": 1}
-    assert workspace.archives == ["b" * 32 + "-young.zip"]
+    assert workspace.archives == [named("b")]
 
 
 def test_an_archive_that_an_open_job_is_going_to_mail_stays(workspace: Workspace, api: CkanApi) -> None:
-    names = ["a" * 32 + "-x.zip", "b" * 32 + "-x.zip", "c" * 32 + "-x.zip"]
+    names = [named("a"), named("b"), named("c")]
     for name in names:
         archive(workspace, name, 30 * DAY)
     ids = [workspace.queue(api) for _ in names]
@@ -52,7 +56,7 @@ def test_an_archive_that_an_open_job_is_going_to_mail_stays(workspace: Workspace
     for id, name in zip(ids, names, strict=True):
         claim = workspace.spool.claim(id, "fast")
         assert claim
-        known = workspace.store.get(name)
+        known = workspace.store.get(name.partition("/")[0])
         match name[0]:
             case "a":
                 claim.release(NOW + 1000, archive=known)
@@ -60,13 +64,34 @@ def test_an_archive_that_an_open_job_is_going_to_mail_stays(workspace: Workspace
                 claim.save(archive=known)
                 held.append(claim)
             case "c":
-                claim.release(NOW + 1000, archive_name=name)
+                claim.release(NOW + 1000, archive_directory=name.partition("/")[0])
     assert run(workspace) == {}
     assert workspace.archives == names
     for folder in ("fast", "claimed"):
         for name in workspace.spool.names(folder):
             (workspace.spool.directory / folder / name).unlink()
     assert run(workspace) == {"archives": 3}
+
+
+def test_that_an_archive_has_expired_is_known_for_keep_done_days(workspace: Workspace) -> None:
+    workspace.configure(keep_archives=1, keep_done=3)
+    archive(workspace, named("a"), 2 * DAY)
+    assert run(workspace) == {"archives": 1}
+    (record,) = (workspace.store.directory / ".expired").iterdir()
+    aged(record, 2.9 * DAY)
+    assert run(workspace) == {} and record.exists()
+    aged(record, 3.1 * DAY)
+    assert run(workspace) == {} and not record.exists()
+
+
+def test_named_packages_and_links_stay_however_old(workspace: Workspace) -> None:
+    archive(workspace, named("a"), 99 * DAY)
+    (workspace.store.directory / "gbif.zip").symlink_to(named("a"))
+    with workspace.store.part(f"{'b' * 32}-{'b' * 32}") as part:
+        part.write_bytes(b"PK")
+        workspace.store.publish_named(part, "gbif", rows=1, now=NOW - 99 * DAY)
+    assert run(workspace) == {}
+    assert workspace.archives == [named("a")] and workspace.store.named("gbif")
 
 
 def test_done_and_failed_jobs_are_kept_for_their_days(workspace: Workspace) -> None:
@@ -101,9 +126,10 @@ def test_what_dead_workers_left_in_tmp_goes_after_an_hour(workspace: Workspace) 
 
 def test_a_part_goes_unless_a_worker_writes_it(workspace: Workspace) -> None:
     key = "a" * 32
-    part = workspace.store.directory / f".{key}-{'b' * 32}.zip.part"
-    part.write_bytes(b"")
-    with workspace.store.building(key):
+    part = workspace.store.directory / f".{key}-{'b' * 32}.part"
+    part.mkdir()
+    (part / "archive.zip").write_bytes(b"")
+    with workspace.spool.building(key):
         assert run(workspace) == {}
     assert part.exists()
     assert run(workspace) == {"temporary files": 1}
@@ -111,7 +137,7 @@ def test_a_part_goes_unless_a_worker_writes_it(workspace: Workspace) -> None:
 
 
 def scratch(folder: Path, age: float) -> Path:
-    path = folder / f"ckanpackager-{'a' * 32}-{'b' * 32}.zip.part-x"
+    path = folder / f"ckanpackager-{'a' * 32}-{'b' * 32}.part-x"
     path.mkdir(parents=True)
     (path / "resource.csv").write_text("x")
     aged(path / "resource.csv", age)
@@ -121,7 +147,7 @@ def scratch(folder: Path, age: float) -> Path:
 def test_the_files_of_a_dead_workers_zip_command_go(workspace: Workspace) -> None:
     workspace.configure(temp_directory="temp")
     path = scratch(workspace.directory / "temp", 2 * DAY)
-    with workspace.store.building("a" * 32):
+    with workspace.spool.building("a" * 32):
         assert run(workspace) == {}
     assert run(workspace) == {"temporary files": 1}
     assert not path.exists()

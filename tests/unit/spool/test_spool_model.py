@@ -44,7 +44,8 @@ class SpoolMachine(RuleBasedStateMachine):
         self.spool = Spool(Path(tempfile.mkdtemp()))
         self.spool.prepare()
         self.known: dict[str, Known] = {}
-        self.now = self.began = time.time() + 1
+        self.began = time.time()
+        self.now = self.began + 1000  # later than the time of any file that this run writes, however long it takes
         self.listings: dict[Queue, Iterator[Claim]] = {}
 
     def teardown(self) -> None:

@@ -1,0 +1,105 @@
+"""Build what a job needs: fetch from CKAN, write an archive, publish it.  The one heavy step, wherever it runs."""
+
+import contextlib
+import dataclasses
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from msgspec import Struct
+
+from ckanpackager.archives import layout, writer
+from ckanpackager.archives.store import Store
+from ckanpackager.config.settings import Settings
+from ckanpackager.hosts import HostPolicy
+from ckanpackager.http_client import Client
+from ckanpackager.jobs.job import Archive
+from ckanpackager.jobs.request import Request
+from ckanpackager.packagers.context import PackagingContext, Result, packager
+from ckanpackager.packagers.title import title_of
+
+Tell = Callable[[int, int | None], None]
+Clock = Callable[[], float]
+
+
+class Order(Struct, frozen=True, omit_defaults=True):
+    """What to build: a request, and the directory of the store that was reserved for its archive.
+
+    For a named package also its name, the time since when an archive of it counts as this one, and the fingerprint of
+    its source.
+    """
+
+    request: Request
+    directory: str
+    package: str | None = None
+    since: float = 0.0  # seconds since 1970
+    fingerprint: str | None = None
+
+
+def existing(order: Order, store: Store) -> Archive | None:
+    """The archive that was ordered, if it is there.  Raises TemporaryFailure."""
+    if order.package is None:
+        return store.get(order.directory)
+    own = store.named(order.package)
+    return own if own and own.published >= order.since and own.fingerprint == order.fingerprint else None
+
+
+def build(order: Order, settings: Settings, store: Store, tell: Tell, clock: Clock = time.time) -> Archive:
+    """Build and publish an archive; `tell(rows, expected)` hears of the progress.
+
+    Raises TemporaryFailure, PermanentFailure.
+    """
+    with store.part(order.directory) as part:
+        began = clock()
+        result = _write(part, order.request, settings, tell, began)
+        if order.package is not None:
+            return store.publish_named(
+                part,
+                order.package,
+                rows=result.rows,
+                notes=result.notes,
+                fingerprint=order.fingerprint,
+                now=clock(),
+            )
+        return store.publish(
+            part,
+            order.directory,
+            layout.file_name(result.title, order.request.resource_id, began),
+            rows=result.rows,
+            notes=result.notes,
+            complete=result.complete,
+            now=clock(),
+        )
+
+
+def _write(part: Path, request: Request, settings: Settings, tell: Tell, now: float) -> Result:
+    """Fetch what was asked for and write it into an archive."""
+    with _client(request, settings) as client:
+        packaging = PackagingContext(
+            client=client,
+            ckan=settings.ckan,
+            archives=settings.archives,
+            darwin_core=settings.darwin_core,
+            now=now,
+            tell=tell,
+        )
+        with writer.create(part, settings.archives, now) as writing:
+            result = packager(request.task)(request, writing, packaging)
+        return result if result.title else dataclasses.replace(result, title=title_of(request, client))
+
+
+@contextlib.contextmanager
+def _client(request: Request, settings: Settings) -> Iterator[Client]:
+    client = Client(
+        key=request.key,
+        timeout=settings.ckan.request_timeout,
+        min_download_rate=settings.ckan.min_download_rate,
+        hosts=HostPolicy(
+            site=request.api_url,
+            ckan_hosts=settings.ckan.ckan_hosts,
+            allowed_hosts=settings.ckan.allowed_hosts,
+            allow_private_addresses=settings.ckan.allow_private_addresses,
+        ),
+    )
+    with contextlib.closing(client):
+        yield client

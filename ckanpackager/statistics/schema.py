@@ -1,0 +1,224 @@
+"""The tables of the statistics, and the connection to their database.
+
+The tables are those of the original ckanpackager: its database can be named, and what it lacks is added to it.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    create_engine,
+    event,
+    false,
+    inspect,
+    make_url,
+    select,
+)
+from sqlalchemy.engine import URL, Engine
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, SQLAlchemyError
+from sqlalchemy.schema import CreateColumn, CreateIndex, CreateTable
+
+from ckanpackager.durable_files import is_shared
+from ckanpackager.errors import (
+    MESSAGE_LENGTH,
+    CkanpackagerError,
+    ConfigError,
+    PermanentFailure,
+    TemporaryFailure,
+    one_line,
+)
+from ckanpackager.statistics.totals import TOTALS, create, kept_by
+
+BUSY = 30  # seconds that SQLite waits for other writers; `?timeout=` in the URL overrides it
+_WORDS = String().with_variant(Text(), "mysql", "mariadb")  # where VARCHAR needs a length
+_TABLES = MetaData()
+
+
+def _table(name: str, *own: Column[Any]) -> Table:
+    return Table(
+        name,
+        _TABLES,
+        Column("id", Integer, primary_key=True),
+        Column("timestamp", BigInteger),  # seconds since 1970
+        Column("resource_id", _WORDS),
+        Column("email", _WORDS),
+        Column("domain", _WORDS),
+        *own,
+        Column("job", String(255)),  # null in the original's rows
+        Index(f"ckanpackager_{name}_job", "job", unique=True),
+    )
+
+
+REQUESTS = _table("requests", Column("count", BigInteger))
+ERRORS = _table("errors", Column("message", Text))
+
+
+def open_engine(stats_db: str) -> Engine:
+    """Connect to the database, and make the tables, columns and indexes that it lacks.
+
+    Raises ConfigError if the URL is none or its driver is not installed, TemporaryFailure if the database cannot be
+    reached or prepared.
+    """
+    engine = _engine(stats_db)
+    try:
+        with explained(engine):
+            _prepare(engine)
+    except TypeError as error:  # what some drivers make of a parameter in the URL that they do not know
+        engine.dispose()
+        raise ConfigError(f"stats_db: {one_line(error, MESSAGE_LENGTH)}") from error
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+def open_to_read(stats_db: str) -> Engine:
+    """The same for a reader, who need not be allowed to write.
+
+    SQLite's write-ahead log asks a reader for permission to write, unless the file is said not to change: nobody else
+    has it open where there is no log.
+    """
+    try:
+        return open_engine(stats_db)
+    except TemporaryFailure:
+        url = make_url(stats_db)
+        file = url.database or ""
+        log = os.path.exists(f"{file}-wal")
+        unchanging = url.set(database=f"file:{quote(file)}").update_query_dict({"immutable": "1", "uri": "true"})
+        for readable in (url, *([unchanging] if _is_sqlite(url) and not log and os.access(file, os.R_OK) else [])):
+            engine = _engine(readable.render_as_string(hide_password=False))
+            with suppress(SQLAlchemyError):
+                inspect(engine).get_table_names()
+                return engine
+            engine.dispose()
+        raise
+
+
+def is_complete(engine: Engine) -> bool:
+    """Whether no column lacks and totals are kept, which are made last: three small queries, instead of a dozen."""
+    try:
+        with engine.connect() as connection:
+            for table in (*_TABLES.sorted_tables, TOTALS):
+                connection.execute(select(table).where(false()))
+    except SQLAlchemyError:  # the long way finds out why, and says it
+        return False
+    return True
+
+
+def missing_columns(engine: Engine) -> set[Column[Any]]:
+    """What a database lacks that its reader may not complete."""
+    found = inspect(engine)
+    missing: set[Column[Any]] = set()
+    for table in _TABLES.sorted_tables:
+        there = found.has_table(table.name)
+        names = {column["name"] for column in found.get_columns(table.name)} if there else set()
+        missing |= {column for column in table.columns if column.name not in names}
+    return missing
+
+
+def _engine(stats_db: str) -> Engine:
+    try:
+        url = make_url(stats_db)
+        waiting = {"timeout": BUSY} if _is_sqlite(url) and "timeout" not in url.query else {}
+        engine = create_engine(url, pool_pre_ping=True, connect_args=waiting)
+    except ImportError as error:
+        extra = "; pip install 'ckanpackager[postgresql]'" if stats_db.startswith("postgresql") else ""
+        raise ConfigError(f"stats_db: {one_line(error, MESSAGE_LENGTH)}{extra}") from None
+    except ArgumentError as error:
+        raise ConfigError(f"stats_db: {one_line(error, MESSAGE_LENGTH)}") from None
+    except (TypeError, ValueError):  # their text could quote from the password
+        raise ConfigError("stats_db: expected an SQLAlchemy URL, as in sqlite:////srv/ckanpackager/stats.db") from None
+    if _is_sqlite(url):
+        _make_shared(url.database or "")
+        event.listen(engine, "connect", _write_ahead)
+    return engine
+
+
+def _make_shared(file: str) -> None:
+    """In a shared directory, make the file one that the group may write, whatever the umask.
+
+    SQLite gives the files beside it the same mode.
+    """
+    with suppress(OSError):  # it exists already, or cannot be made, which SQLite reports
+        if is_shared(Path(file).parent):
+            descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o660)
+            os.fchmod(descriptor, 0o660)
+            os.close(descriptor)
+
+
+def _is_sqlite(url: URL) -> bool:
+    return url.get_backend_name() == "sqlite"
+
+
+def _write_ahead(connection: Any, _record: Any) -> None:
+    """Readers and the writer then do not wait for each other."""
+    with suppress(sqlite3.OperationalError):  # read-only, or locked by another process that sets it, once for all
+        connection.execute("PRAGMA journal_mode = WAL").close()
+
+
+def _prepare(engine: Engine) -> None:
+    """Add what the database lacks; another process may have just done the same."""
+    if is_complete(engine):
+        return
+    for lack in _lacks(engine):
+        try:
+            with engine.begin() as connection:
+                connection.exec_driver_sql(lack)
+        except DBAPIError:
+            if lack in _lacks(engine):
+                raise
+    if kept_by(engine.dialect.name) and not inspect(engine).has_table(TOTALS.name):
+        with suppress(DBAPIError):  # no right to make tables, or the database is locked: counted from the rows
+            with engine.begin() as connection:
+                create(connection)
+
+
+def _lacks(engine: Engine) -> list[str]:
+    """The statements that would make the database complete, in their order."""
+    found = inspect(engine)
+    statements: list[Any] = []
+    for table in _TABLES.sorted_tables:
+        (index,) = table.indexes
+        if not found.has_table(table.name):
+            statements += [CreateTable(table), CreateIndex(index)]
+            continue
+        present = {column["name"] for column in found.get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in present:
+                definition = CreateColumn(column).compile(dialect=engine.dialect)
+                statements.append(f"ALTER TABLE {table.name} ADD COLUMN {definition}")
+        if index.name not in {present["name"] for present in found.get_indexes(table.name)}:
+            statements.append(CreateIndex(index))
+    return [sql if isinstance(sql, str) else str(sql.compile(dialect=engine.dialect)) for sql in statements]
+
+
+@contextmanager
+def explained(engine: Engine) -> Iterator[None]:
+    """Raise the errors of the database as our own, which name the database without its password."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise _failure(engine.url, error) from error
+
+
+def _failure(url: URL, error: SQLAlchemyError) -> CkanpackagerError:
+    cause = getattr(error, "orig", None) or error
+    words = f"statistics database {url.render_as_string(hide_password=True)}: {one_line(cause, MESSAGE_LENGTH)}"
+    if isinstance(error, DataError):
+        return PermanentFailure(words)
+    if "locked" in str(cause):
+        return TemporaryFailure(f"{words}; another process holds it for too long: retry, or find out which one")
+    return TemporaryFailure(f"{words}; is it there, may this user write to it and its directory, has the disk room?")
