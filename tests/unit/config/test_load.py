@@ -257,6 +257,9 @@ WRONG = {
     "cache_time: .inf": "1: cache_time: expected a number in plain decimal digits, got the number .inf",
     "email_subject: {doi}": "1: email_subject: expected text, got a mapping; put it in quotes",
     # values
+    "cache_time: 700000": (
+        "1: cache_time: longer than keep_archives, so that links to archives that are removed already would be sent"
+    ),
     "download_url: ftp://x": f"1: download_url: {_URL}",
     "download_url: //x": f"1: download_url: {_URL}",
     "download_url: https://x?get=": f"1: download_url: {_URL}",
