@@ -14,7 +14,7 @@ import msgspec
 
 from ckanpackager import durable_files
 from ckanpackager.archives import layout
-from ckanpackager.jobs.job import Archive
+from ckanpackager.jobs.job import Archive, Description
 
 _SHARED = stat.S_ISGID | stat.S_IWGRP
 _LEFT_BEHIND = re.compile(r"\.([0-9a-f]{32})(-[0-9a-f]{32}\.(part[0-9a-f]{0,8}|removed)|\.lock|\.newest(\.part)?)")
@@ -80,12 +80,10 @@ class DirectoryStore:
         rows: int | None,
         now: float,
         notes: tuple[str, ...] = (),
+        description: Description = Description(),  # noqa: B008 - frozen
         complete: bool = True,
     ) -> Archive:
-        """Put a written archive, whole, into its directory; the cache hands it out from now on if it is complete.
-
-        Of two workers at one directory the second keeps the first's archive.
-        """
+        """Put a written archive, whole, into its directory.  Of two workers there the second keeps the first's."""
         if known := self.get(directory):
             return known
         with self._explained():
@@ -94,6 +92,8 @@ class DirectoryStore:
                 size=part.stat().st_size,
                 rows=rows,
                 notes=notes,
+                sha256=durable_files.sha256(part),
+                description=description,
                 complete=complete,
                 published=now,
             )
@@ -126,6 +126,7 @@ class DirectoryStore:
         rows: int | None,
         now: float,
         notes: tuple[str, ...] = (),
+        description: Description = Description(),  # noqa: B008 - frozen
         fingerprint: str | None = None,
     ) -> Archive:
         """Put a written archive in the place of the named package's last one.
@@ -140,6 +141,8 @@ class DirectoryStore:
                 size=part.stat().st_size,
                 rows=rows,
                 notes=notes,
+                sha256=durable_files.sha256(part),
+                description=description,
                 published=now,
                 fingerprint=fingerprint,
             )

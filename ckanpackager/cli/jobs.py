@@ -73,7 +73,13 @@ def retry(context: CliContext, jobs: tuple[str, ...], every: bool, key: str | No
     for id in jobs or context.spool.ids("failed"):
         try:
             queue = _retry(context.spool, id, key)
-        except (BadRequest, TemporaryFailure) as error:
+        except BadRequest as error:
+            if every:
+                continue  # it was moved there with the reason beside it
+            failed = True
+            click.echo(f"ckanpackager: {one_line(error)}", err=True)
+            continue
+        except TemporaryFailure as error:
             failed = True
             echo(f"ckanpackager: {one_line(error)}", err=True)
             continue

@@ -91,8 +91,12 @@ def stats(
     answer = source(table, asked)
     if not context.quiet:
         _print_table(table, answer, format)
-    totals = answer if table == "totals" else source("totals", asked) if fail else {}
-    sys.exit(1 if fail and any(counts["errors"] for counts in totals.values()) else 0)
+    if not fail:
+        return
+    if table != "errors":
+        totals = answer if table == "totals" else source("totals", asked)
+        answer = [counts for counts in totals.values() if counts["errors"]]
+    sys.exit(1 if answer else 0)
 
 
 def _local_status(context: CliContext, *, count_requests: bool) -> ServiceStatus:

@@ -7,6 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 from ckanpackager import names
 from ckanpackager.archives.writer import Archive
+from ckanpackager.jobs.job import Description
 from ckanpackager.jobs.request import PackageUrl
 from ckanpackager.metadata.contents import Contents, OtherFile
 from ckanpackager.packagers import description
@@ -21,11 +22,13 @@ def package(request: PackageUrl, archive: Archive, context: PackagingContext) ->
             for chunk in chunks:
                 entry.write(chunk)
                 context.tell(0, None)
-    about = description.About()
+    summary = Description()
     if description.is_wanted(context):
         about = description.about_resource(context, request.resource_url, request.resource_id)
-        description.write(archive, _contents(request, name, about, archive, context), context)
-    return Result(rows=None, title=about.title)
+        contents = _contents(request, name, about, archive, context)
+        description.write(archive, contents, context)
+        summary = description.summary(contents)
+    return Result(rows=None, description=summary)
 
 
 def _contents(

@@ -30,7 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "logs": {"errors", "durable_files"},
     "http_client": {"errors", "hosts"},
     "spool": PURE | {"durable_files"},
-    "status": PURE | {"config", "spool", "archives"},
+    "status": PURE | {"metadata", "config", "spool", "archives"},
     "celery": PURE | {"config", "archives", "packagers", "http_client"},
     "statistics": {"errors", "config", "durable_files"},
     "ckan": {"errors", "http_client", "hosts", "formats"},
@@ -38,7 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "metadata": {"errors", "formats", "names"},
     "darwin_core": {"errors", "config", "formats", "names"},
     "archives": PURE | {"config", "formats", "durable_files"},
-    "mail": PURE | {"config", "durable_files", "status"},
+    "mail": PURE | {"metadata", "config", "durable_files", "status"},
     "packagers": PURE
     | {"config", "http_client", "hosts", "ckan", "formats", "metadata", "darwin_core", "archives", "names"},
     "receiver": PURE | {"config", "hosts", "spool", "status", "statistics", "archives", "logs", "maintenance"},

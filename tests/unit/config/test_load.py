@@ -257,6 +257,9 @@ WRONG = {
     "cache_time: .inf": "1: cache_time: expected a number in plain decimal digits, got the number .inf",
     "email_subject: {doi}": "1: email_subject: expected text, got a mapping; put it in quotes",
     # values
+    "cache_time: 700000": (
+        "1: cache_time: longer than keep_archives, so that links to archives that are removed already would be sent"
+    ),
     "download_url: ftp://x": f"1: download_url: {_URL}",
     "download_url: //x": f"1: download_url: {_URL}",
     "download_url: https://x?get=": f"1: download_url: {_URL}",
@@ -452,3 +455,43 @@ def test_importing_the_configuration_imports_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     heavy = {"requests", "urllib3", "sqlalchemy", "click", "filelock", "waitress", "isal", "lxml", "email", "http"}
     assert not heavy & set(done.stdout.split())
+
+
+# Engines and buckets
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ("engine: celery\ncelery_broker: redis://x\n", "secret: missing"),
+        ("engine: celery\ncelery_broker: redis://x\nsecret: change-me\n", "secret: missing, or published"),
+        ("engine: celery\nsecret: long enough\n", "celery_broker: missing"),
+        ("engine: celery\nsecret: long enough\ncelery_broker: amqp://x\n", "celery_result_backend: missing"),
+        ("engine: celeri\n", "engine: "),
+        ("packer_timeout: 0\n", "packer_timeout: "),
+        ("store_url: https://bucket.example.org\n", "store_url: expected s3://BUCKET"),
+        ("store_url: s3://bucket\nkeep_archives: 8\ndownload_url: null\n", "keep_archives: greater than 7 days"),
+    ],
+)
+def test_what_engines_and_buckets_need_is_named(tmp_path: Path, settings: str, words: str) -> None:
+    file = tmp_path / "ckanpackager.yaml"
+    file.write_text(settings if "download_url" in settings else f"download_url: https://x.org\n{settings}")
+    with pytest.raises(ConfigError, match=rf"ckanpackager.yaml:\d+: {words}"):
+        load_settings(file, {})
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        "engine: celery\nsecret: long enough\ncelery_broker: redis://x\n",
+        "engine: celery\nsecret: long enough\ncelery_broker: amqp://x\ncelery_result_backend: redis://x\n",
+        "store_url: s3://bucket/a/prefix\nkeep_archives: 7\n",
+        "store_url: az://container\nkeep_archives: 30\n",
+        "store_url: gs://bucket\nkeep_archives: 30\ndownload_url: https://x.org\n",
+        "celery_broker: redis://x\ndownload_url: https://x.org\n",
+    ],
+)
+def test_engines_and_buckets_that_have_what_they_need_are_fine(tmp_path: Path, settings: str) -> None:
+    file = tmp_path / "ckanpackager.yaml"
+    file.write_text(settings if "url" in settings else f"download_url: https://x.org\n{settings}")
+    load_settings(file, {})
