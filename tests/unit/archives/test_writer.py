@@ -447,7 +447,7 @@ def test_a_command_that_will_not_end_is_killed(tmp_path, monkeypatch):
         write(tmp_path / "a.zip", ENTRIES, zip_command=f"{program} {{output}} {{input}}", zip_timeout=0.3)
 
 
-def test_a_worker_that_is_told_to_stop_ends_its_command(tmp_path, scratch):
+def test_a_worker_that_is_told_to_stop_ends_its_command(tmp_path, scratch, monkeypatch):
     pid = tmp_path / "pid"
     program = command(tmp_path, "program", f"echo $$ > {pid}.new; mv {pid}.new {pid}; exec sleep 60")
 
@@ -455,12 +455,19 @@ def test_a_worker_that_is_told_to_stop_ends_its_command(tmp_path, scratch):
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # a worker, too, is interrupted once
         raise Stopped
 
+    started, output = threading.Event(), writer._output
+
+    def observed(*arguments: object) -> bytes:
+        started.set()
+        return output(*arguments)  # type: ignore[arg-type]
+
     def signal_me() -> None:
+        started.wait(60)
         while not pid.exists():
             time.sleep(0.01)
-        signal.raise_signal(signal.SIGUSR1)
-        os.kill(os.getpid(), signal.SIGUSR1)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
 
+    monkeypatch.setattr(writer, "_output", observed)
     before = signal.signal(signal.SIGUSR1, stop)
     thread = threading.Thread(target=signal_me)
     try:
