@@ -6,6 +6,7 @@ import os
 import signal
 import stat
 import struct
+import subprocess
 import tempfile
 import threading
 import time
@@ -478,6 +479,24 @@ def test_a_worker_that_is_told_to_stop_ends_its_command(tmp_path, scratch, monke
     finally:
         signal.signal(signal.SIGUSR1, before)
     assert gone(int(pid.read_text()))
+    assert os.listdir(scratch) == []
+
+
+def test_children_of_a_command_that_ignore_sigterm_are_ended(tmp_path, scratch, monkeypatch):
+    monkeypatch.setattr(writer, "_GRACE", 0.5)
+    pid = tmp_path / "pid"
+    child = f"trap '' TERM; echo $$ > {pid}.new; mv {pid}.new {pid}; while :; do sleep 60; done"
+    program = command(tmp_path, "program", f'sh -c "{child}" & while [ ! -e {pid} ]; do sleep 0.01; done; wait')
+    settings = {"zip_command": f"{program} {{output}} {{input}}", "temp_directory": scratch}
+    with pytest.raises(TemporaryFailure, match=r"did not end within 2 seconds$"):
+        write(tmp_path / "a.zip", ENTRIES, zip_timeout=2, **settings)
+    assert gone(int(pid.read_text()))
+
+
+def test_an_empty_output_of_a_command_is_a_temporary_failure(tmp_path, scratch):
+    program = command(tmp_path, "program", 'touch "$1"')
+    with pytest.raises(TemporaryFailure, match=r"zip_command: .*program wrote an empty {output}$"):
+        write(tmp_path / "a.zip", ENTRIES, zip_command=f"{program} {{output}} {{input}}", temp_directory=scratch)
     assert os.listdir(scratch) == []
 
 
