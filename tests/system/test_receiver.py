@@ -1,5 +1,6 @@
 """The porch: every path, every refusal, every form of a body; and as a CGI process."""
 
+import contextlib
 import errno
 import hmac
 import json
@@ -10,7 +11,9 @@ import resource
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 from urllib.parse import quote, quote_plus, urlencode
@@ -30,6 +33,7 @@ from ckanpackager.jobs.request import TASKS
 from ckanpackager.receiver import application, handlers
 from ckanpackager.receiver.application import make_application
 from ckanpackager.spool import worker_slots
+from ckanpackager.spool.listing import Listing
 
 DATASTORE = REQUESTS["package_datastore"]
 FIRST, LATER = "package_datastore", "/package_datastore"
@@ -384,6 +388,24 @@ def test_only_allowed_hosts(tmp_path: Path) -> None:
     for url in ("http://evil.example.org/a", "http://ckan.example.org@evil.example.org/", "https://other.example.org/"):
         refused(client.post(LATER, **{**DATASTORE, "api_url": url}), 400, "api_url: ", "allowed_hosts")
     assert len(client.jobs()) == 1
+
+
+def test_so_many_jobs_for_one_address_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = WsgiClient(tmp_path, max_jobs_per_email=5)
+    counted = threading.Barrier(8)
+    count = Listing.open_jobs_of
+
+    def slowly(spool: Listing, email: str) -> int:
+        number = count(spool, email)
+        with contextlib.suppress(threading.BrokenBarrierError):
+            counted.wait(0.1)  # if all could count before one is added, all would be accepted
+        return number
+
+    monkeypatch.setattr(Listing, "open_jobs_of", slowly)
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: client.post(LATER, **DATASTORE), range(8)))
+    assert sorted(answer.status for answer in answers) == [200] * 5 + [429] * 3
+    assert len(client.jobs()) == 5
 
 
 def test_so_many_jobs_for_one_address(tmp_path: Path) -> None:

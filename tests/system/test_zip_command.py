@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import stat
+import subprocess
 import tempfile
 import threading
 import time
@@ -229,7 +230,7 @@ def test_a_command_that_will_not_end_is_killed(tmp_path, monkeypatch):
         write(tmp_path / "a.zip", ENTRIES, zip_command=f"{program} {{output}} {{input}}", zip_timeout=0.3)
 
 
-def test_a_worker_that_is_told_to_stop_ends_its_command(tmp_path, scratch):
+def test_a_worker_that_is_told_to_stop_ends_its_command(tmp_path, scratch, monkeypatch):
     pid = tmp_path / "pid"
     program = command(tmp_path, "program", f"echo $$ > {pid}.new; mv {pid}.new {pid}; exec sleep 60")
 
@@ -237,7 +238,16 @@ def test_a_worker_that_is_told_to_stop_ends_its_command(tmp_path, scratch):
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # a worker, too, is interrupted once
         raise Stopped
 
+    waiting, communicate = threading.Event(), subprocess.Popen.communicate
+
+    def communicating(*words, **options):
+        waiting.set()
+        return communicate(*words, **options)
+
+    monkeypatch.setattr(subprocess.Popen, "communicate", communicating)
+
     def signal_me() -> None:
+        waiting.wait(30)
         while not pid.exists():
             time.sleep(0.01)
         signal.raise_signal(signal.SIGUSR1)
@@ -253,6 +263,24 @@ def test_a_worker_that_is_told_to_stop_ends_its_command(tmp_path, scratch):
     finally:
         signal.signal(signal.SIGUSR1, before)
     assert gone(int(pid.read_text()))
+    assert os.listdir(scratch) == []
+
+
+def test_children_of_a_command_that_ignore_sigterm_are_ended(tmp_path, scratch, monkeypatch):
+    monkeypatch.setattr(writer, "_GRACE", 0.5)
+    pid = tmp_path / "pid"
+    child = f"trap '' TERM; echo $$ > {pid}.new; mv {pid}.new {pid}; while :; do sleep 60; done"
+    program = command(tmp_path, "program", f'sh -c "{child}" & while [ ! -e {pid} ]; do sleep 0.01; done; wait')
+    settings = {"zip_command": f"{program} {{output}} {{input}}", "temp_directory": scratch}
+    with pytest.raises(TemporaryFailure, match=r"did not end within 2 seconds$"):
+        write(tmp_path / "a.zip", ENTRIES, zip_timeout=2, **settings)
+    assert gone(int(pid.read_text()))
+
+
+def test_an_empty_output_of_a_command_is_a_temporary_failure(tmp_path, scratch):
+    program = command(tmp_path, "program", 'touch "$1"')
+    with pytest.raises(TemporaryFailure, match=r"zip_command: .*program wrote an empty {output}$"):
+        write(tmp_path / "a.zip", ENTRIES, zip_command=f"{program} {{output}} {{input}}", temp_directory=scratch)
     assert os.listdir(scratch) == []
 
 
