@@ -46,7 +46,7 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def until(what: str, condition: Callable[[], Any], seconds: float = 180) -> Any:
+def until(what: str, condition: Callable[[], Any], seconds: float = 60) -> Any:
     deadline = time.monotonic() + seconds
     while not (value := _tried(condition)):
         if time.monotonic() > deadline:
@@ -126,7 +126,7 @@ def walk(directory: Path, api: CkanApi, stack: ExitStack) -> None:
     services = Services(directory, stack)
     services.start("redis", others, "redis-server", "--bind", "127.0.0.1", "--port", str(ports["redis"]))
     server = "/usr/lib/postgresql/15/bin"
-    make = f"{server}/initdb -D /walk/postgresql -U ckanpackager -A trust >/dev/null"
+    make = f"{server}/initdb -D /walk/postgresql -U ckanpackager -A trust -E UTF8 >/dev/null"
     run = f"exec {server}/postgres -D /walk/postgresql -p {ports['postgresql']} -c listen_addresses=127.0.0.1 -k /tmp"
     services.start("postgresql", others, "sh", "-c", f"{make} && {run}", user="postgres")
     environ = {
