@@ -6,15 +6,18 @@ BIN := $(VENV)/bin
 PIP_INSTALL := python -m pip install -q --disable-pip-version-check
 # As many test processes as there are processors; make test PYTEST="-k spool" runs some of the tests.
 PYTEST ?=
+# The CKAN that make test-ckan builds: 2.10.11, 2.11.6 and 2.12.0 are known to work.
+CKAN ?= 2.11.6
 BENCH ?=
 
-.PHONY: help demo test test-fast test-lowest lint format bench example pictures dist clean
+.PHONY: help demo test test-fast test-lowest test-ckan lint format bench example pictures dist clean
 
 help:
 	@echo "make demo         a demonstration on this machine, from a request to the mailed link"
 	@echo "make test         all tests"
 	@echo "make test-fast    the unit tests: no servers, no processes"
 	@echo "make test-lowest  all tests, with the oldest libraries that are supported"
+	@echo "make test-ckan    the CKAN extension, in a real CKAN with PostgreSQL and Redis (CKAN=2.12.0 names another)"
 	@echo "make lint         ruff and mypy"
 	@echo "make format       let ruff format the code"
 	@echo "make bench        measure (BENCH='100000 1000000' gives the numbers of rows)"
@@ -34,6 +37,9 @@ test-fast: $(VENV)/installed-test
 
 test-lowest: $(VENV)-lowest/installed-test
 	$(VENV)-lowest/bin/python -m pytest -n auto $(PYTEST)
+
+test-ckan: $(VENV)/installed
+	contrib/ckanext-packager/test.sh $(CKAN) $(PYTEST)
 
 lint: $(VENV)/installed-lint
 	$(BIN)/ruff format --check .
@@ -60,7 +66,7 @@ dist: $(VENV)/installed-test $(VENV)/installed-judges
 	$(BIN)/twine check --strict dist/*
 
 clean:
-	rm -rf $(VENV) $(VENV)-lowest .demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-lowest $(VENV)-ckan-* .demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # One file says what is in the virtual environment: `installed` the program, `installed-test` what runs its tests, …
 .PRECIOUS: $(VENV)/installed-%

@@ -1,4 +1,4 @@
-"""Measure writing XLSX: CPU seconds, peak memory and size, of ckanpackager.workbook and the libraries it stands for.
+"""Measure writing XLSX: CPU seconds, peak memory and size, of ckanpackager.formats.xlsx and of libraries.
 
     python -m bench.workbook [ROWS ...]         default: 100000
 
@@ -8,14 +8,10 @@ pip install XlsxWriter rustpy-xlsxwriter.  Measured with rustpy-xlsxwriter 0.8.0
 shared cores: trust the ratios, not the digits):
 
     way                     rows    CPU s    peak MB     MB
-    rows                 100,000      0.3       38.3
-    ckanpackager         100,000      3.5       38.4   20.3
-    rustpy-xlsxwriter    100,000      3.1       41.1   15.9
-    XlsxWriter           100,000     16.2       40.2   16.5
-    rows               1,000,000      0.3       38.2
-    ckanpackager       1,000,000     35.0       38.5  204.5
-    rustpy-xlsxwriter  1,000,000     34.2       40.9  159.2
-    XlsxWriter         1,000,000    161.4       40.3  165.2
+    rows                 100,000      0.2       26.6
+    ckanpackager         100,000      1.6       30.4   19.5
+    rustpy-xlsxwriter    100,000      2.5       29.4   15.9
+    XlsxWriter           100,000     13.0       32.1   16.5
 """
 
 import importlib

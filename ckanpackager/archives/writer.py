@@ -6,10 +6,12 @@ By default the bytes are deflated into the ZIP as they arrive; with `zip_command
 import contextlib
 import os
 import re
+import selectors
 import shlex
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -20,6 +22,7 @@ from ckanpackager.config.settings import Archives
 from ckanpackager.errors import OUR_FAULT, PermanentFailure, TemporaryFailure, one_line
 from ckanpackager.formats.registry import Entry
 
+_MAX_SAID = 64 * 1024  # bytes of a command's output that are kept
 _GRACE = 5  # seconds that zip_command has to end
 
 
@@ -98,7 +101,7 @@ def _run(command: str, source: Path, target: Path, timeout: float) -> None:
     pipes: Any = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     try:
         process = subprocess.Popen(  # noqa: S603 - the administrator's own words
-            words, start_new_session=True, **pipes
+            words, start_new_session=True, env=_environment(), **pipes
         )
     except (FileNotFoundError, PermissionError) as error:
         raise PermanentFailure(
@@ -107,18 +110,42 @@ def _run(command: str, source: Path, target: Path, timeout: float) -> None:
         ) from error
     with process:
         try:
-            out, err = process.communicate(timeout=timeout)
+            said = _output(process, timeout)
         except subprocess.TimeoutExpired as error:
             raise _failure(f"{words[0]} did not end within {timeout:g} seconds") from error
         finally:  # also when this worker is told to stop
             _end(process)
     if process.returncode:
-        said = one_line((err or out).decode("utf-8", "replace"), 300)
-        raise _failure(f"{words[0]} failed with exit code {process.returncode}: {said}")
+        words_said = one_line(said.decode("utf-8", "replace"), 300)
+        raise _failure(f"{words[0]} failed with exit code {process.returncode}: {words_said}")
     if not target.exists():
         raise _failure(f"{words[0]} wrote no {{output}}")
     if not target.stat().st_size:
         raise _failure(f"{words[0]} wrote an empty {{output}}")
+
+
+def _environment() -> dict[str, str]:
+    """Our environment without our secrets, which `ps` could show to other users."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("CKANPACKAGER_")}
+
+
+def _output(process: "subprocess.Popen[bytes]", timeout: float) -> bytes:
+    """The start of what a command says until it ends: its errors, else its output.  Raises TimeoutExpired."""
+    ends = time.monotonic() + timeout
+    said: dict[Any, bytes] = {process.stderr: b"", process.stdout: b""}
+    with selectors.DefaultSelector() as selector:
+        for pipe in said:
+            selector.register(pipe, selectors.EVENT_READ)
+        while selector.get_map():
+            if (left := ends - time.monotonic()) <= 0:
+                raise subprocess.TimeoutExpired(process.args, timeout)
+            for key, _ in selector.select(left):
+                if chunk := os.read(key.fd, _MAX_SAID):
+                    said[key.fileobj] = (said[key.fileobj] + chunk)[:_MAX_SAID]
+                else:
+                    selector.unregister(key.fileobj)
+    process.wait(max(0.1, ends - time.monotonic()))
+    return next(filter(None, said.values()), b"")
 
 
 def _failure(words: str) -> TemporaryFailure:

@@ -7,7 +7,10 @@ import msgspec
 
 from ckanpackager.ckan.responses import error_message
 from ckanpackager.errors import PermanentFailure, TemporaryFailure
+from ckanpackager.hosts import without_secrets
 from ckanpackager.http_client import Client
+
+MAX_ACTION = 8 * 1024 * 1024  # bytes; the largest package_show describes some thousand resources
 
 
 def show(client: Client, api_url: str, action: str, id: str) -> dict[str, Any]:
@@ -24,13 +27,13 @@ def call(client: Client, api_url: str, action: str, parameters: dict[str, Any]) 
 
     def once(tried: int) -> dict[str, Any]:
         body: list[bytes] = []
-        client.post(url, msgspec.json.encode(parameters), body.append, explain=error_message)
+        client.post(url, msgspec.json.encode(parameters), body.append, explain=error_message, max_bytes=MAX_ACTION)
         try:
             answer = msgspec.json.decode(b"".join(body), type=dict[str, Any])
         except (msgspec.DecodeError, UnicodeDecodeError):
-            raise TemporaryFailure(f"{url} does not answer as CKAN's API does") from None
+            raise TemporaryFailure(f"{without_secrets(url)} does not answer as CKAN's API does") from None
         if not answer.get("success") or not isinstance(answer.get("result"), dict):
-            raise PermanentFailure(f"{url} refused: {error_message(b''.join(body))}")
+            raise PermanentFailure(f"{without_secrets(url)} refused: {error_message(b''.join(body))}")
         result: dict[str, Any] = answer["result"]
         return result
 
@@ -39,12 +42,12 @@ def call(client: Client, api_url: str, action: str, parameters: dict[str, Any]) 
 
 def status(client: Client, site: str) -> str:
     """Ask a site for its `status_show`; a sentence about it.  Raises TemporaryFailure, PermanentFailure."""
-    body: list[bytes] = []
+    name, body = without_secrets(site), list[bytes]()
     client.post(f"{site}/api/3/action/status_show", b"{}", body.append, explain=error_message)
     try:
         answer = msgspec.json.decode(b"".join(body))
         version, extensions = answer["result"]["ckan_version"], list(answer["result"]["extensions"])
     except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
-        raise TemporaryFailure(f"{site} does not answer as CKAN does; is this the address of the site?") from None
+        raise TemporaryFailure(f"{name} does not answer as CKAN does; is this the address of the site?") from None
     datastore = "with" if "datastore" in extensions else "WITHOUT"
-    return f"{site}: CKAN {version}, {datastore} the datastore"
+    return f"{name}: CKAN {version}, {datastore} the datastore"

@@ -12,9 +12,11 @@ from ckanpackager.ckan.pages import Page
 from ckanpackager.ckan.responses import Result, read_answer, read_whole, unreadable
 from ckanpackager.ckan.row_reading import Reading, text_reader
 from ckanpackager.errors import TemporaryFailure
+from ckanpackager.http_client import MAX_BYTES
 
 _PIECE = 128 * 1024  # bytes of JSON text decoded at a time: few enough for the processor's cache
-_TEXT_BEGINS = re.compile(rb'"records":\s*"')
+_LONGEST_BEGINNING = 100  # bytes
+_TEXT_BEGINS = re.compile(rb'"records":\s{0,80}"')
 
 
 class StreamingCsvParser:
@@ -24,58 +26,67 @@ class StreamingCsvParser:
         self._reading = reading
         self._reader = text_reader(reading, make_buffer)
         self._counter = RowCounter()
-        self._rest = b""  # what is not decoded yet
+        self._rest = bytearray()  # what is not decoded yet
+        self._scanned = 0  # how far it holds no line end
         self._head: bytes | None = None  # what came before the text, once the text has begun
         self._searched = 0  # how far its beginning has been looked for
         self._begun = False
-        self._part_of_row = b""  # a row whose cell was cut at a line end in it
+        self._part_of_row: list[bytes] = []  # a row whose cell was cut at a line end in it
 
     def feed(self, chunk: bytes) -> None:
         self._rest += chunk
         if self._head is None:
             self._find_text()
-        if self._head is not None and len(self._rest) >= _PIECE and (cut := _last_line_end(self._rest)):
+        if self._head is None or len(self._rest) - self._scanned < _PIECE:
+            return
+        cut = _last_line_end(self._rest, self._scanned)
+        self._scanned = 0 if cut else len(self._rest) - 1  # a line end may be cut after its backslash
+        if cut:
             try:
-                text = _utf8(self._rest[:cut])
+                text = _utf8(bytes(self._rest[:cut]))
             except ValueError:
                 return  # the end of the text is within, or it is broken: `finish` will tell
-            self._rest = self._rest[cut:]
+            del self._rest[:cut]
             self._keep(text)
 
     def _find_text(self) -> None:
         """Look for the beginning of the text; a filter may also be on a field whose name is `records`."""
         while begin := _TEXT_BEGINS.search(self._rest, self._searched):
-            head = self._rest[: begin.end()]
+            head = bytes(self._rest[: begin.end()])
             if _leads_into_result(head):
-                self._head, self._rest = head, self._rest[begin.end() :]
+                self._head = head
+                del self._rest[: begin.end()]
                 return
             self._searched = begin.end()
+        if len(self._rest) > MAX_BYTES:
+            raise TemporaryFailure(f"an answer with more than {MAX_BYTES:,} bytes before its rows")
+        self._searched = max(self._searched, len(self._rest) - _LONGEST_BEGINNING)
 
     def finish(self, host: str) -> tuple[Result, Page]:
         """The result and its rows.  Raises TemporaryFailure if it is not an answer of CKAN's."""
-        head, end = self._head or b"", _text_end(self._rest)
+        rest = bytes(self._rest)
+        head, end = self._head or b"", _text_end(rest)
         try:
-            result = read_answer(head + self._rest[end:], host)
+            result = read_answer(head + rest[end:], host)
             if bytes(result.records) != b'""':
                 raise unreadable(host)
-            self._keep(_utf8(self._rest[:end]))
+            self._keep(_utf8(rest[:end]))
             if self._part_of_row:
                 raise unreadable(host)
             return result, self._reader.finish(self._counter.rows)
         except (TemporaryFailure, ValueError):
             if self._begun:
                 raise unreadable(host) from None
-        return read_whole(head + self._rest, host, self._reading)
+        return read_whole(head + rest, host, self._reading)
 
     def _keep(self, text: bytes) -> None:
         """Pass whole rows on."""
         self._begun = True
         self._counter.count(text)
-        text, self._part_of_row = self._part_of_row + text, b""
-        if self._counter.within_quotes:
-            self._part_of_row = text
-        else:
-            self._reader.write(text)
+        self._part_of_row.append(text)
+        if not self._counter.within_quotes:
+            self._reader.write(b"".join(self._part_of_row))
+            self._part_of_row.clear()
 
 
 def _utf8(literal: bytes) -> bytes:
@@ -100,13 +111,13 @@ def _text_end(literal: bytes) -> int:
     return 0 if literal[:1] == b'"' else found + 2 if (found := literal.find(rb'\n"')) >= 0 else -1
 
 
-def _last_line_end(literal: bytes) -> int:
-    """Where the last line of a piece of a JSON text literal ends; 0 if none does.
+def _last_line_end(literal: bytes | bytearray, start: int = 0) -> int:
+    """Where the last line of a piece of a JSON text literal ends behind `start`; 0 if none does.
 
     A backslash and n are a line end unless the backslash is itself an escaped one.
     """
     found = len(literal)
-    while (found := literal.rfind(rb"\n", 0, found)) >= 0:
+    while (found := literal.rfind(rb"\n", start, found)) >= 0:
         before = found
         while before and literal[before - 1] == 0x5C:  # a backslash
             before -= 1

@@ -159,4 +159,4 @@ def _verified(
     if total is not None and rows < total:
         again, _ = fetcher.fetch_page(Request(offer.counting, 0))
         if again.total is not None and rows < min(total, max(0, again.total - offset)):
-            raise TemporaryFailure(f"{fetcher.url} announced {total} rows but sent {rows}")
+            raise TemporaryFailure(f"{fetcher.name} announced {total} rows but sent {rows}")

@@ -28,11 +28,12 @@ class MemoryBuffer:
         self.write(content)
 
     def write(self, content: bytes) -> None:
-        while content:
+        rest = memoryview(content)
+        while rest:
             if self._used == BLOCK:
                 self._blocks.append(bytearray(BLOCK))
                 self._used = 0
-            part, content = content[: BLOCK - self._used], content[BLOCK - self._used :]
+            part, rest = rest[: BLOCK - self._used], rest[BLOCK - self._used :]
             self._blocks[-1][self._used : self._used + len(part)] = part
             self._used += len(part)
 

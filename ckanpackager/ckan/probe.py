@@ -30,7 +30,7 @@ class Offer(Struct, frozen=True, kw_only=True):
         fields: The columns of the rows, in their order.
         as_text, as_objects: What the rows come as.
         distinct: Whether equal rows have to be dropped, which the query does not ask the server for.
-        stray: Members of objects that nobody asked for.
+        stray: Members of objects that were not asked for.
     """
 
     query: Query
@@ -55,12 +55,12 @@ def probe(fetcher: PageFetcher, query: Query, records_format: str) -> Offer:
     asked = {**query, "records_format": records_format, "include_next_page": True, "include_total": True}
     if query.get("q"):
         asked["total_estimation_threshold"] = None  # tells 2.8 from later ones
-    if distinct and records_format == "lists":
-        asked["records_format"] = "objects"  # 2.12 refuses distinct lists
+    if records_format == "lists" and (distinct or query.get("q")):
+        asked["records_format"] = "objects"  # 2.12 refuses distinct lists, all versions refuse lists with ranks
     result, known, as_text = _ask(fetcher, asked)
     old = not result.include_next_page and result.backend is None
     before_2_9 = old and "q" in query and "total_estimation_threshold" not in known
-    if old and (records_format == "lists" or before_2_9) and "records_format" in known:
+    if old and (asked["records_format"] == "lists" or before_2_9) and "records_format" in known:
         # Lists of 2.8 to 2.9.9 and 2.10.0 to 2.10.1 lack every row that has a NULL; 2.8 adds ranks to rows of text.
         known["records_format"], as_text = "objects", False
     for name in ("include_next_page", "total_estimation_threshold"):

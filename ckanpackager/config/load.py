@@ -17,14 +17,14 @@ from ckanpackager.config import templates
 from ckanpackager.config.settings import Settings, keys, trait, with_trait
 from ckanpackager.config.yaml_reader import Fault, errors_in, quoted, read
 from ckanpackager.errors import ConfigError
+from ckanpackager.jobs import email_address
 
 SYSTEM_FILE = Path("/etc/ckanpackager/ckanpackager.yaml")
 
 PUBLISHED_SECRETS = frozenset({trait(keys()["secret"], "example"), "8ba6d280d4ce9a416e9b604f3f0ebb"})
 """Secrets that are public, here and in the README of the original: the receiver refuses them."""
 
-_ADDRESS = r"[^\s<>()@,:;\"{}]+@[^\s<>()@,:;\"{}]+"
-_MAILBOX = re.compile(rf'{_ADDRESS}|("[^"\r\n{{}}]*" *|[^"<>@,:;\r\n{{}}]*)<{_ADDRESS}>')
+_MAILBOX = re.compile(r'(?P<bare>[^<>{}]+)|("[^"\r\n{}]*" *|[^"<>@,:;\r\n{}]*)<(?P<address>[^<>{}]+)>')
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[\w.-]+)(:[0-9]{1,5})?")
 _SQLITE_FILE = re.compile(r"(sqlite(?:\+\w+)?:///)(?!/|file:)([^?]+)")
 _SQLITE_MEMORY = re.compile(r"sqlite(\+\w+)?://(/(:memory:)?)?(\?.*)?")
@@ -81,8 +81,7 @@ def cross_checks(settings: Settings) -> _Faults:
     """What is wrong with values of the right types: the keys concerned, the faulty one first, and words."""
     yield from _mail_checks(settings)
     yield from _engine_checks(settings)
-    if not _is_url(settings.receiver.public_url):
-        yield ("public_url",), _URL
+    yield from _url_checks(settings)
     first, last = settings.spool.retry_delay, settings.spool.retry_delay_max
     if first > last:
         yield ("retry_delay", "retry_delay_max"), f"{first:g} is greater than retry_delay_max, {last:g}"
@@ -145,6 +144,16 @@ def _named_checks(packages: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
                 yield f"{name}.refresh: {error}"
 
 
+def _url_checks(settings: Settings) -> _Faults:
+    receiver, portal = settings.receiver, settings.portal
+    urls = {"public_url": receiver.public_url, "portal_url": portal.portal_url, "portal_logo": portal.portal_logo}
+    for key, url in urls.items():
+        if not _is_url(url):
+            yield (key,), _URL
+    if settings.mail.email_accepted and receiver.public_url is None:
+        yield ("public_url", "email_accepted"), "missing, and email_accepted mails the address of the job page"
+
+
 def _mail_checks(settings: Settings) -> _Faults:
     mail, needs_url = settings.mail, settings.mail.download_url is None and settings.archives.store_url is None
     not_in_doi = [name for name in templates.PLACEHOLDERS if not name.startswith("doi_body")]
@@ -164,9 +173,7 @@ def _mail_checks(settings: Settings) -> _Faults:
     faults = templates.check(mail.email_from, templates.IN_SENDER)
     for words in faults:
         yield ("email_from",), words
-    if not faults and not _MAILBOX.fullmatch(
-        templates.render(mail.email_from, dict.fromkeys(templates.IN_SENDER, "x"))
-    ):
+    if not faults and not _is_mailbox(templates.render(mail.email_from, dict.fromkeys(templates.IN_SENDER, "x"))):
         yield ("email_from",), "expected one address, as in: Data portal <data@example.org>"
     if bool(mail.smtp_login) != bool(mail.smtp_password):
         there, missing = ("smtp_login", "smtp_password") if mail.smtp_login else ("smtp_password", "smtp_login")
@@ -183,6 +190,14 @@ def _command_checks(command: str) -> Iterator[str]:
         shlex.split(command)
     except ValueError:
         yield "a quote is not closed, or the last backslash stands before nothing"
+
+
+def _is_mailbox(text: str) -> bool:
+    found = _MAILBOX.fullmatch(text)
+    try:
+        return found is not None and bool(email_address.parse(found["bare"] or found["address"]))
+    except ValueError:
+        return False
 
 
 def _is_host(entry: str) -> bool:

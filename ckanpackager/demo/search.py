@@ -69,6 +69,8 @@ def _found(
         and has(version, "refuses sorted distinct lists")
     ):
         raise InvalidRequest({"query": ["Invalid query"]})
+    if known.get("q") and not known.get("fields") and form == "lists" and has(version, "refuses lists with ranks"):
+        raise InvalidRequest({"query": ["Invalid query"], "info": {"orig": ['syntax error at or near "||"']}})
     try:
         return ordered(resource, matching(resource, conditions, known.get("q")), order or BY_ID)
     except InvalidRequest as error:

@@ -38,6 +38,10 @@ QUIRKS = {
         (((2, 10, 8), (2, 11)), ((2, 11, 3), (2, 12))), f"{_SEARCH}, search_data; seen on 2.10.11 and 2.11.6"
     ),
     "refuses sorted distinct lists": Quirk((((2, 12), NONE_YET),), "seen on 2.12.0: 409, Invalid query"),
+    "refuses lists with ranks": Quirk(
+        (((2, 9), NONE_YET),),
+        "datastore_search puts an alias into a sum of texts; seen on 2.10.0, 2.10.11, 2.11.6 and 2.12.0: 409",
+    ),
     "names all fields and adds unnamed ranks": Quirk(
         (((2, 7), (2, 9)),), f"{_SEARCH}, search_data and datastore_search of 2.7.12 and 2.8.12"
     ),

@@ -10,12 +10,24 @@ from ckanpackager.jobs.parameters import check, plain
 from ckanpackager.jobs.request import Queue, Request, cache_key, named_key
 
 Moment = Annotated[float, Meta(ge=0, le=253_402_300_799)]  # seconds since 1970, to the end of the year 9999
+Kind = Literal["packaging", "mail", "statistics"]
+"""What a step is about: those of one kind fail together, and are retried for the same time."""
 Outcome = Literal["done", "retry", "failed", "unanswered", "died", "spool"]
 """How an attempt ended.
 
 `done`: all steps are done; `retry`, `failed`: `step` failed for now, or for good; `unanswered`: the mail server may
 have accepted the mail; `died`: the worker did; `spool`: it could not be written.
 """
+
+
+class Description(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What mails and pages say of the data in an archive; what is not known is an empty text."""
+
+    title: str = ""  # of the resource, or of the dataset if all of it was requested
+    dataset_title: str = ""
+    publisher: str = ""
+    licence: str = ""
+    citation: str = ""
 
 
 class Archive(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -26,6 +38,8 @@ class Archive(Struct, frozen=True, kw_only=True, omit_defaults=True):
     rows: int | None = None
     published: Moment
     notes: tuple[str, ...] = ()
+    sha256: str = ""  # of the file, as hex digits
+    description: Description = Description()
     complete: bool = True  # whether equal requests may get it, too
     fingerprint: str | None = None  # of a named package's source, when its archive was asked for
 
@@ -38,6 +52,7 @@ class Attempt(Struct, frozen=True, kw_only=True, omit_defaults=True):
     ended: Moment | None = None
     times: int = 1  # more: the last of so many failures of the same step
     step: str | None = None  # that failed
+    kind: Kind | None = None  # of that step
     outcome: Outcome | None = None
     error: str | None = None
 
@@ -61,6 +76,7 @@ class Job(Struct, frozen=True, kw_only=True, omit_defaults=True):
     alerted: bool = False  # whether administrators were told that it has failed for long
     cancelled: bool = False
     key_removed: bool = False  # the request had an API key, which is kept no longer than the job is open
+    accepted_mailed_at: Moment | None = None
     link_mailed_at: Moment | None = None
     failure_mailed_at: Moment | None = None
     request_counted_at: Moment | None = None
@@ -73,16 +89,16 @@ class Job(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.link_mailed_at is not None or any(attempt.outcome == "unanswered" for attempt in self.attempts)
 
     @property
-    def build_key(self) -> str:
-        """The key of the archive: one at a time is built of each, and equal requests get the same."""
-        return named_key(self.package) if self.package else cache_key(self.request)
-
-    @property
     def without_key(self) -> dict[str, Any]:
         """What changes in the job so that its file no longer holds the API key."""
         if self.request.key is None:
             return {}
         return {"request": msgspec.structs.replace(self.request, key=None), "key_removed": True}
+
+    @property
+    def build_key(self) -> str:
+        """The key of the archive: one at a time is built of each, and equal requests get the same."""
+        return named_key(self.package) if self.package else cache_key(self.request)
 
     @property
     def recent_attempts(self) -> tuple[Attempt, ...]:

@@ -9,7 +9,8 @@ from urllib.parse import quote, urlsplit
 import msgspec
 
 from ckanpackager.errors import BadRequest, did_you_mean
-from ckanpackager.jobs.request import TASKS, Request
+from ckanpackager.jobs import email_address
+from ckanpackager.jobs.request import TASKS, PackageUrl, Request
 
 _KEPT_IN_URLS = "%/:?#[]@!$&'()*+,;=-._~"  # what RFC 3986 allows
 DEEPEST = 50  # levels of lists and objects in a parameter
@@ -32,6 +33,8 @@ def request_from(
     given = {
         name: value for name, value in parameters.items() if value is not None and (value != "" or name == "for_gbif")
     }
+    if kind is PackageUrl and not strict and not _is_url(given.get("api_url")):
+        given.pop("api_url", None)  # before it had a meaning, portals could send anything there
     faults = _unknown_parameters(task, given, strict)
     values: dict[str, Any] = {} if with_requester else {"email": ""}
     for field in msgspec.structs.fields(kind):
@@ -83,9 +86,6 @@ def plain(error: Exception) -> str:
     """msgspec's message in the words of JSON rather than Python."""
     text = str(error).replace("`null`", "null").replace("`", "")
     return text if text.startswith("JSON") else text[0].lower() + text[1:]
-
-
-_EMAIL = re.compile(r"[^\s@<>()\[\]\\,;:\"]+@(?!-)[^\s@<>()\[\]\\,;:\".]+(\.[^\s@<>()\[\]\\,;:\".]+)*")
 
 
 def _unknown_parameters(task: str, given: Mapping[str, Any], strict: bool) -> list[str]:
@@ -172,22 +172,32 @@ def _check_key(value: str) -> None:
         raise ValueError("expected an API key in printable ASCII")
 
 
+def _email(value: Any) -> Any:
+    return email_address.trimmed(value) if isinstance(value, str) else value
+
+
 def _check_email(value: str) -> None:
-    if len(value) > 254 or not value.isprintable() or not _EMAIL.fullmatch(value):
-        raise ValueError("expected one e-mail address, as in someone@example.org")
+    email_address.parse(value)
+    if not value.isprintable():
+        raise ValueError("expected an e-mail address without control characters")
 
 
 def _check_url(value: str) -> None:
-    try:
-        url = urlsplit(value)
-        usable = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
-    except ValueError:
-        usable = False
-    if not usable or not value.isprintable() or " " in value:
+    if not _is_url(value):
         raise ValueError("expected a URL that starts with http:// or https://")
 
 
+def _is_url(value: Any) -> bool:
+    try:
+        url = urlsplit(value)
+        usable = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+    except (ValueError, TypeError, AttributeError):
+        return False
+    return usable and value.isprintable() and " " not in value
+
+
 _CONVERT: dict[str, Callable[[Any], Any]] = {
+    "email": _email,
     "filters": _json_if_text,
     "fields": _names,
     "sort": _sort,

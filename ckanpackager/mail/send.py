@@ -1,6 +1,7 @@
 """Sending a mail: to a mail server (SMTP), or into a maildir."""
 
 import os
+import re
 import smtplib
 import ssl
 import tempfile
@@ -46,10 +47,10 @@ def send(
     stop = stop or Uninterrupted()
     sender, recipient = (message[name].addresses[0].addr_spec for name in ("From", "To"))
     international = is_international(message)
-    with _session(settings, stop) as smtp:
+    with _session(settings, stop, recipient) as smtp:
         if international and not smtp.has_extn("smtputf8"):
             raise PermanentFailure(
-                f"{_server(settings)} takes no address with non-ASCII characters before the @ (SMTPUTF8): {recipient}"
+                f"{_server(settings)} takes no address with non-ASCII characters before the @ (SMTPUTF8)"
             )
         mail = message.as_bytes(policy=ASCII.clone(utf8=international))
         options = ["SMTPUTF8", "BODY=8BITMIME"] if international else []
@@ -78,7 +79,7 @@ def check(settings: Mail) -> str:
 
 
 @contextmanager
-def _session(settings: Mail, stop: Interruption) -> Iterator[smtp_session.Session]:
+def _session(settings: Mail, stop: Interruption, recipient: str = "") -> Iterator[smtp_session.Session]:
     """A session with the mail server, whose errors are explained."""
     smtp = None
     try:
@@ -86,7 +87,7 @@ def _session(settings: Mail, stop: Interruption) -> Iterator[smtp_session.Sessio
             smtp = smtp_session.connect(settings)
         yield smtp
     except (OSError, ValueError) as error:  # SMTPException is an OSError, an impossible host name a ValueError
-        raise _failure(settings, error) from error
+        raise _failure(settings, error, recipient) from error
     finally:
         if smtp is not None:
             smtp.leave()
@@ -96,20 +97,24 @@ def _server(settings: Mail) -> str:
     return f"mail server {settings.smtp_host}:{settings.smtp_port}"
 
 
-def _failure(settings: Mail, error: OSError | ValueError) -> CkanpackagerError:
-    """What went wrong in an SMTP session, in the server's own words and with what can be done about it."""
+def _failure(settings: Mail, error: OSError | ValueError, recipient: str) -> CkanpackagerError:
+    """What went wrong in an SMTP session, in the server's own words and with what can be done about it.
+
+    The recipient's address is left out: the message goes into logs, statistics and onto the job's page.
+    """
     if isinstance(error, smtp_session.AnswerMissing):
         words = one_line(error, MESSAGE_LENGTH)
         return Unanswered(f"{_server(settings)} did not say whether it accepted the mail: {words}")
     code, said, about = 0, getattr(error, "strerror", None) or str(error), ""
     match error:
         case smtplib.SMTPRecipientsRefused():
-            recipient, (code, said) = next(iter(error.recipients.items()))
-            about = f"refused {recipient}: {code} "
+            code, said = next(iter(error.recipients.values()))
+            about = f"refused the recipient: {code} "
         case smtplib.SMTPResponseException():
             code, said = error.smtp_code, error.smtp_error
             about = f"answered {code} "
     words = said.decode(errors="replace") if isinstance(said, bytes) else said
+    words = re.sub(re.escape(recipient), "the recipient", words, flags=re.IGNORECASE) if recipient else words
     text = f"{_server(settings)}: {about}{one_line(words, MESSAGE_LENGTH)}"
     if 400 <= code < 500:  # later it may accept the mail: the administrator has nothing to change
         return TemporaryFailure(text)

@@ -88,7 +88,7 @@ def dataset_from(package: Mapping[str, Any], site: str, fallback: str = "") -> D
         publisher=one_line(organization, "title") or one_line(organization, "name"),
         licence=Licence(text(package, "license_id"), one_line(package, "license_title"), url(package, "license_url")),
         people=tuple(people),
-        keywords=tuple(filter(None, (one_line(tag, "name") for tag in _list(package, "tags")))),
+        keywords=tuple(filter(None, (one_line(tag, "name") for tag in mappings(package, "tags")))),
         doi=doi_in(text(package, "doi") or _extra(package, "doi")),
         created=text(package, "metadata_created"),
         modified=text(package, "metadata_modified"),
@@ -134,11 +134,12 @@ def url(values: Any, key: str) -> str:
     return value if _URL.fullmatch(value) else ""
 
 
-def _list(values: Mapping[str, Any], key: str) -> list[Any]:
+def mappings(values: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    """The objects in a value that is a list; none for any other."""
     value = values.get(key)
-    return value if isinstance(value, list) else []
+    return [each for each in value if isinstance(each, Mapping)] if isinstance(value, list) else []
 
 
 def _extra(package: Mapping[str, Any], key: str) -> str:
-    extras = (extra for extra in _list(package, "extras") if isinstance(extra, Mapping))
+    extras = mappings(package, "extras")
     return next((text(extra, "value") for extra in extras if text(extra, "key").lower() == key), "")

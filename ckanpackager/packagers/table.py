@@ -5,14 +5,18 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+from msgspec.structs import replace
+
 from ckanpackager.archives.writer import Archive
 from ckanpackager.archives.zip64 import ZipArchive
 from ckanpackager.ckan import actions, datastore
 from ckanpackager.ckan.datastore import Search
+from ckanpackager.ckan.pages import Page as SearchPage
 from ckanpackager.ckan.responses import Field
-from ckanpackager.errors import CkanpackagerError
+from ckanpackager.errors import CkanpackagerError, TemporaryFailure
 from ckanpackager.formats.registry import Format, Page, Table
 from ckanpackager.metadata.contents import TableFile
+from ckanpackager.metadata.dataset import mappings
 from ckanpackager.packagers.context import PackagingContext
 
 
@@ -39,7 +43,7 @@ def search(
     limit: int | None = None,
 ) -> Search:
     """Ask CKAN for rows, rendered as the format and the archive can use them best."""
-    return datastore.search(
+    rows = datastore.search(
         context.client,
         api_url,
         dict(query),
@@ -52,6 +56,16 @@ def search(
         page_requests=context.ckan.page_requests,
         share=context.ckan.ckan_share,
     )
+    return rows if records_format in ("csv", "tsv") else replace(rows, pages=_of_records(rows.pages, api_url))
+
+
+def _of_records(pages: Iterator[SearchPage], api_url: str) -> Iterator[SearchPage]:
+    """The pages, if they hold records: those of a site that sends text would make a table without rows."""
+    for page in pages:
+        if page.rows and page.records is None:
+            words = "did not answer as CKAN's API does: it sent a text instead of a list of rows"
+            raise TemporaryFailure(f"{api_url} {words}")
+        yield page
 
 
 def data_dictionary(
@@ -62,7 +76,8 @@ def data_dictionary(
     if not info:
         with suppress(CkanpackagerError):  # the table is complete without it
             answer = actions.show(context.client, api_url, "datastore_info", resource_id)
-            info = {str(field.get("id")): field.get("info") for field in answer.get("fields") or ()}
+            told = {str(field.get("id")): field.get("info") for field in mappings(answer, "fields")}
+            info = {name: known for name, known in told.items() if isinstance(known, dict)}
     return [{"id": field.id, "type": field.type, "info": info.get(field.id)} for field in fields]
 
 
@@ -81,11 +96,9 @@ def write_table(
         for page in rows.pages:
             if page.records is None:
                 yield Page(page.text)
-            elif format.raw_records:
-                yield Page(records=page.records)
             else:
                 for batch in page.records.batches():
-                    yield Page(records=list(as_lists(batch, names)))
+                    yield Page(records=batch if format.raw_records else list(as_lists(batch, names)))
             count += page.rows
             context.tell(count, rows.total)
 

@@ -24,6 +24,7 @@ from ckanpackager.http_client import Refused
 from ckanpackager.jobs.job import Attempt, Job, Outcome
 from ckanpackager.spool.claim import Claim
 from ckanpackager.worker import retry
+from ckanpackager.worker.accepted_mails import is_due, send_accepted
 from ckanpackager.worker.signals import Stopped
 from ckanpackager.worker.steps import DELIVERY_STEPS, FAILURE_STEPS, Record, Step, WorkerContext, applies, expired
 
@@ -41,6 +42,8 @@ def run_job(claim: Claim, context: WorkerContext) -> bool:
     """
     before = claim.job
     try:
+        if context.settings.mail.email_accepted and is_due(claim.job):
+            send_accepted(claim, context.settings, context.stop)
         claim.save(**start_attempt(claim, context))
         if claim.job.failure is None:
             run_steps(claim, context, [step for step in DELIVERY_STEPS if applies(step, claim.job)])
@@ -143,7 +146,7 @@ def handle_failure(claim: Claim, context: WorkerContext, step: Step, error: Exce
         outcome: Outcome = next((outcome for kind, outcome in _OUTCOMES.items() if isinstance(error, kind)), "retry")
         job = _with_failure(claim.job, context, step, outcome, message)
         chance = random.random()  # noqa: S311 - no secret
-        seconds = retry.delay(job, step.name, step.kind, error, settings, now=now, chance=chance)
+        seconds = retry.delay(job, step.kind, error, settings, now=now, chance=chance)
         if seconds is not None:
             log.info("job %s: %s failed, next attempt in %.0f s: %s", job.id, step.name, seconds, message)
             alerted = job.alerted or _tell_administrators(job, context, step, message)
@@ -166,7 +169,7 @@ def _is_mistake(job: Job, error: Exception) -> bool:
 
 def _tell_administrators(job: Job, context: WorkerContext, step: Step, message: str) -> bool:
     """Log it once where a step has failed for long; whether it has."""
-    since = retry.failing_since(job, step.name)
+    since = retry.failing_since(job, step.kind)
     if since is None or context.clock() - since < retry.LONG:
         return False
     if context.alerts.is_new(step.kind):
@@ -183,6 +186,7 @@ def _with_failure(job: Job, context: WorkerContext, step: Step, outcome: Outcome
         worker=context.name,
         ended=context.clock(),
         step=step.name,
+        kind=step.kind,
         outcome=outcome,
         error=error,
     )

@@ -1,14 +1,11 @@
 """When a failed job is tried again, and when it is not.  Pure: no files, no clock, no network."""
 
-from typing import Literal
-
 from msgspec.structs import replace
 
 from ckanpackager.config.settings import Spool
 from ckanpackager.errors import TemporaryFailure, Unanswered
-from ckanpackager.jobs.job import Attempt, Job
+from ckanpackager.jobs.job import Attempt, Job, Kind
 
-Kind = Literal["packaging", "mail", "statistics"]
 DAY = 86400  # seconds
 LONGEST_ASKED = DAY  # a site that asks for a longer pause is asked again after a day
 UNANSWERED = 3600  # seconds until a mail is sent again that may have been accepted; doubled up to a day
@@ -21,25 +18,23 @@ def deaths(job: Job) -> int:
     return sum(attempt.outcome == "died" for attempt in job.recent_attempts)
 
 
-def failures(job: Job, step: str) -> list[Attempt]:
-    """The attempts at which a step failed for now."""
-    return [a for a in job.recent_attempts if a.step == step and a.outcome in ("retry", "unanswered")]
+def failures(job: Job, kind: Kind) -> list[Attempt]:
+    """The attempts that failed for now at a step of that kind."""
+    return [a for a in job.recent_attempts if a.kind == kind and a.outcome in ("retry", "unanswered")]
 
 
-def failing_since(job: Job, step: str) -> float | None:
-    """When a step first failed for now."""
-    return next((attempt.ended for attempt in failures(job, step)), None)
+def failing_since(job: Job, kind: Kind) -> float | None:
+    """When a step of that kind first failed for now."""
+    return next((attempt.ended for attempt in failures(job, kind)), None)
 
 
-def delay(
-    job: Job, step: str, kind: Kind, error: TemporaryFailure, settings: Spool, *, now: float, chance: float
-) -> float | None:
-    """Seconds until the next attempt at a step whose failures the job lists; None if it was retried for long enough.
+def delay(job: Job, kind: Kind, error: TemporaryFailure, settings: Spool, *, now: float, chance: float) -> float | None:
+    """Seconds until the next attempt after a failure that the job lists; None if it was retried for long enough.
 
     The delay doubles with each attempt.  Up to a tenth is added by `chance` (0 to 1), so that jobs that failed together
     do not all come back at once.
     """
-    failed, since = failures(job, step), failing_since(job, step)
+    failed, since = failures(job, kind), failing_since(job, kind)
     if since is not None and now - since >= getattr(settings.retry_for, kind) * DAY:
         return None
     seconds = _doubled(settings.retry_delay, sum(a.times for a in failed), settings.retry_delay_max)

@@ -149,7 +149,11 @@ def walk(directory: Path, api: CkanApi, stack: ExitStack) -> None:
         services.start(name, own, *celery, *work, "--hostname", f"{name}@walk", environ=environ)
     services.start("dispatcher", own, "ckanpackager", "-v", "process", "--loop", environ=environ)
     until("web server, GET /health", lambda: fetched(f"{web}/health"))
+    request_all(directory, api, web, f"http://127.0.0.1:{ports['flower']}")
 
+
+def request_all(directory: Path, api: CkanApi, web: str, flower: str) -> None:
+    """Requests through the web server, and what becomes of them."""
     jobs = []
     for number in range(6):
         form = {"secret": SECRET, "api_url": api.api_url, "resource_id": "r", "email": f"{number}@example.org"}
@@ -175,7 +179,7 @@ def walk(directory: Path, api: CkanApi, stack: ExitStack) -> None:
     print(f"statistics in PostgreSQL: {status['processed_requests']} requests")
 
     def listed() -> Any:
-        tasks = json.loads(fetched(f"http://127.0.0.1:{ports['flower']}/api/tasks")).values()
+        tasks = json.loads(fetched(f"{flower}/api/tasks")).values()
         workers = {task["worker"] for task in tasks if task["state"] == "SUCCESS"}
         return workers if len(tasks) == len(jobs) else None
 

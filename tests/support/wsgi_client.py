@@ -48,6 +48,7 @@ class Answer(NamedTuple):
     reason: str
     headers: dict[str, str]
     body: bytes
+    log: str = ""  # what the application wrote to the web server's log
 
     @property
     def json(self) -> Any:
@@ -93,6 +94,7 @@ class WsgiClient:
 def call(application: Application, path: str, body: bytes = b"", *, validate: bool = True, **environ: Any) -> Answer:
     """One request; an `environ` value of None is left out."""
     whole: dict[str, Any] = {"SCRIPT_NAME": "", "PATH_INFO": path, "QUERY_STRING": "", "wsgi.input": io.BytesIO(body)}
+    errors = whole["wsgi.errors"] = io.StringIO()
     setup_testing_defaults(whole)
     whole = {name: value for name, value in {**whole, **environ}.items() if value is not None}
     begun: list[tuple[str, list[tuple[str, str]]]] = []
@@ -110,7 +112,7 @@ def call(application: Application, path: str, body: bytes = b"", *, validate: bo
     ((status, headers),) = begun
     assert len({name.lower() for name, _ in headers}) == len(headers), "a header twice"
     code, _, reason = status.partition(" ")
-    answer = Answer(int(code), reason, dict(headers), content)
+    answer = Answer(int(code), reason, dict(headers), content, errors.getvalue())
     if whole["REQUEST_METHOD"] != "HEAD" and "Content-Length" in answer.headers:
         assert answer.headers["Content-Length"] == str(len(content))
     return answer

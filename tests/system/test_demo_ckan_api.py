@@ -344,6 +344,7 @@ def test_2_8_names_all_fields_whatever_was_asked_for():
         ((2, 11), {"filters": {"Count": "x"}}, 409),
         ((2, 11), {"q": "a :word"}, 500),
         ((2, 10), {"q": "a :word"}, 200),
+        ((2, 12), {"q": "two", "records_format": "lists"}, 409),
         ((2, 12), {"distinct": True, "fields": ["Count"], "sort": "Count", "records_format": "lists"}, 409),
     ],
 )

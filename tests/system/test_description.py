@@ -201,6 +201,22 @@ def test_metadata_that_cannot_be_had_does_not_sink_the_data(
     assert "eml.xml" not in files
 
 
+@pytest.mark.parametrize(
+    "result", ["{}", '{"fields": [1, null, {"id": "Name", "info": "text"}]}', '{"fields": 5}', "[]"]
+)
+def test_a_strange_data_dictionary_does_not_sink_the_data(workspace: Workspace, api: CkanApi, result: str) -> None:
+    api.resources["r"].fields = [{"id": field["id"], "type": field["type"]} for field in FIELDS]
+
+    def fault(handler: Handler, action: str, params: dict[str, Any], nth: int) -> bool:
+        if action == "datastore_info":
+            handler.reply(200, f'{{"success": true, "result": {result}}}')
+        return action == "datastore_info"
+
+    api.fault = fault
+    files = package(workspace, api)
+    assert b"\nName (text)\n" in files["README.txt"]
+
+
 @pytest.mark.parametrize("task", ["package_datastore", "package_dwc_archive"])
 def test_without_descriptions_the_site_is_not_asked_and_the_archive_holds_the_data_alone(
     workspace: Workspace, api: CkanApi, task: str

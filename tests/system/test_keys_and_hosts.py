@@ -1,11 +1,15 @@
 """Where a worker fetches from, what it sends there, and what of both it tells."""
 
+import time
+import zipfile
 from typing import Any
 
 import pytest
-from support.workspace import Workspace, small_ckan
+from support.workspace import FakeSmtpServer, Workspace, small_ckan
 
 from ckanpackager.demo.ckan_api import CkanApi, Handler
+from ckanpackager.receiver.job_page import page
+from ckanpackager.status import job_status
 
 
 @pytest.fixture
@@ -85,3 +89,70 @@ def test_a_refusal_for_want_of_the_key_names_ckan_hosts(workspace: Workspace, fi
     folder, failure = package_url(workspace, files, key="k")
     assert folder == "failed"
     assert "403" in failure and "ckan_hosts" in failure
+
+
+# What is told
+
+
+def everything_written(workspace: Workspace, without: str) -> str:
+    """All that the program wrote, but for the job's own file: archives unpacked, mails decoded."""
+    written = []
+    for path in workspace.directory.rglob("*"):
+        if path.is_file() and without not in path.name and path != workspace.file:
+            written.append(path.read_bytes().decode("latin-1"))
+            if path.suffix == ".zip":
+                with zipfile.ZipFile(path) as archive:
+                    written += [archive.read(name).decode("latin-1") for name in archive.namelist()]
+    written += [mail.as_bytes().decode("latin-1") for mail in workspace.mails]
+    written += [str(part.get_content()) for mail in workspace.mails for part in mail.walk() if not part.is_multipart()]
+    return "\n".join(written)
+
+
+def page_of(id: str, workspace: Workspace) -> str:
+    folder, job = workspace.find(id)
+    status = job_status(folder, job, workspace.settings, workspace.spool, time.time())
+    return page(status) + repr(status)
+
+
+@pytest.mark.parametrize("fault", [None, "refusal", "HTML", "fewer rows", "success: false"])
+@pytest.mark.parametrize("task", ["package_datastore", "package_dataset"])
+def test_the_password_of_api_url_is_told_nowhere(
+    workspace: Workspace, api: CkanApi, task: str, fault: str | None
+) -> None:
+    workspace.configure(log="events.log", include_datapackage=True, public_url="https://packager.example.org")
+    table = {"id": "r", "name": "Table", "datastore_active": True}
+    api.datasets["d"] = {"name": "d", "id": "d", "resources": [table]}
+
+    def spoil(handler: Handler, action: str, params: dict[str, Any], nth: int) -> bool:
+        replies = {"refusal": (404, "no"), "HTML": (200, "<html>"), "success: false": (200, '{"success": false}')}
+        if fault == "fewer rows":
+            rows = '{"fields": [{"id": "_id"}], "records": [], "total": 5}'
+            replies["fewer rows"] = (200, f'{{"success": true, "result": {rows}}}')
+        if fault:
+            handler.reply(*replies[fault])
+        return bool(fault)
+
+    api.fault = spoil
+    url = api.api_url.replace("://", "://jane:hunter2@")
+    names = {"dataset_id": "d", "resource_id": None, "limit": None} if task == "package_dataset" else {}
+    id = workspace.queue(url, task, **names)
+    workspace.run("-v", "process")
+    said = workspace.run("status", id)
+    assert (said.returncode, "hunter2" in said.stdout + said.stderr) == (0, False)
+    assert "hunter2" not in page_of(id, workspace)
+    assert "hunter2" not in everything_written(workspace, without=id)
+
+
+@pytest.mark.parametrize("answer", ["550 5.1.1 <ann@example.org>: no such user", "550 ANN@EXAMPLE.ORG is unknown"])
+def test_a_refused_address_is_told_nowhere(
+    workspace: Workspace, api: CkanApi, smtp: FakeSmtpServer, answer: str
+) -> None:
+    workspace.configure(**smtp.settings, anonymize_emails=True, anonymize_key="k", log="events.log")
+    smtp.answer = lambda address: answer
+    id = workspace.queue(api)
+    workspace.run("-v", "process")
+    folder, job = workspace.find(id)
+    assert (folder, "refused the recipient: 550" in str(job.failure)) == ("failed", True)
+    with workspace.statistics() as statistics:
+        assert statistics.totals()["*"]["errors"] == 1
+    assert "ann@example.org" not in everything_written(workspace, without=id).lower()

@@ -18,8 +18,8 @@ from ckanpackager.formats import parquet as writer
 from ckanpackager.formats.json_values import Number
 from ckanpackager.formats.registry import FORMATS, Page, Table
 
-pa = needs_library("pyarrow", extra="parquet")
-parquet = needs_library("pyarrow.parquet", extra="parquet")
+pa = needs_library("pyarrow", extra="judges")
+parquet = needs_library("pyarrow.parquet", extra="judges")
 
 Rows = list[list[Any]]
 

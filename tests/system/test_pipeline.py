@@ -9,6 +9,7 @@ import zipfile
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from support.ckan_faults import BUSY, CONTENT, answering, asked, read
 from support.workspace import PATIENCE, FakeSmtpServer, Workspace, small_ckan, until
 
@@ -17,7 +18,7 @@ from ckanpackager.jobs.job import Attempt
 from ckanpackager.jobs.request import cache_key
 from ckanpackager.packagers import datastore
 from ckanpackager.spool.claim import Claim
-from ckanpackager.worker.retry import LONGEST_ASKED
+from ckanpackager.worker.retry import DAY, LISTED, LONGEST_ASKED
 from ckanpackager.worker.signals import Stop, Stopped
 
 
@@ -179,7 +180,7 @@ def test_after_a_temporary_failure_the_job_waits_with_its_reason(workspace: Work
 
 
 def test_the_delay_doubles_up_to_its_limit(workspace: Workspace, api: CkanApi) -> None:
-    workspace.configure(retry_delay=100, retry_delay_max=300, max_attempts=5)
+    workspace.configure(retry_delay=100, retry_delay_max=300)
     id = workspace.queue(api)
     api.fault = BUSY
     for delay in (100, 200, 300, 300):
@@ -202,12 +203,15 @@ def test_the_sites_wish_for_patience_is_heeded_within_reason(
     assert began + waits <= workspace.spool.not_before(workspace.find(id)[1]) <= time.time() + waits * 1.1
 
 
-def test_after_max_attempts_the_job_fails_and_its_requester_is_told(workspace: Workspace, api: CkanApi) -> None:
-    workspace.configure(max_attempts=2)
+def test_a_failure_is_retried_for_its_days_then_the_job_fails(workspace: Workspace, api: CkanApi) -> None:
+    workspace.configure(retry_for={"packaging": 0.5}, max_attempts=1)
     id = workspace.queue(api)
     api.fault = BUSY
-    assert workspace.work().failed == 0
-    workspace.make_due()
+    for _ in range(3):  # however often: the days count
+        assert workspace.work().failed == 0
+        workspace.make_due()
+    assert workspace.where() == {"fast": 1}
+    age(workspace, id, 0.5 * DAY)
     assert workspace.work().failed == 1
     assert workspace.where() == {"failed": 1}
     _, job = workspace.find(id)
@@ -221,15 +225,25 @@ def test_after_max_attempts_the_job_fails_and_its_requester_is_told(workspace: W
         assert "503" in statistics.errors()[0]["message"]
 
 
-def test_a_job_may_be_tried_any_number_of_times(workspace: Workspace, api: CkanApi) -> None:
-    workspace.configure(max_attempts=5000, retry_delay=1)
-    id = workspace.queue(api)
+def age(workspace: Workspace, id: str, seconds: float) -> None:
+    """Let all that happened to a waiting job have happened so much earlier."""
     held = claim(workspace, id)
-    once = Attempt(started=1, worker="w", ended=2, step="packaging", outcome="retry", error="x")
-    held.release(1, attempts=(once,) * 2000)
+    attempts = [replace(a, started=a.started - seconds, ended=(a.ended or 0) - seconds) for a in held.job.attempts]
+    held.release(1, attempts=tuple(attempts))
+
+
+def test_a_job_that_fails_for_days_does_not_grow(workspace: Workspace, api: CkanApi) -> None:
+    workspace.configure(retry_delay=1)
+    id = workspace.queue(api)
     api.fault = BUSY
+    for _ in range(LISTED + 5):
+        workspace.work()
+        workspace.make_due()
+    _, job = workspace.find(id)
+    assert [attempt.times for attempt in job.attempts] == [1] * (LISTED - 1) + [6]
+    began = time.time()
     workspace.work()
-    assert workspace.where() == {"fast": 1}
+    assert workspace.spool.not_before(workspace.find(id)[1]) >= began + 3600  # the delay still grows with each of them
 
 
 # What cannot work
@@ -303,10 +317,11 @@ def test_a_mail_refused_for_now_is_tried_again_without_building_again(
 
 
 def test_each_step_has_its_own_attempts(workspace: Workspace, api: CkanApi, smtp: FakeSmtpServer) -> None:
-    workspace.configure(**smtp.settings, max_attempts=2)
-    workspace.queue(api)
+    workspace.configure(**smtp.settings, retry_for={"packaging": 0.1, "mail": 0.1})
+    id = workspace.queue(api)
     api.fault = BUSY
     workspace.work()
+    age(workspace, id, DAY)
     api.fault, smtp.answer = None, lambda address: "450 later"
     workspace.make_due()
     workspace.work()
@@ -327,13 +342,14 @@ def test_an_address_refused_for_good_fails_the_job_without_a_loop_of_mails(
     assert workspace.where() == {"failed": 1}
     _, job = workspace.find(id)
     assert "550 5.1.1 no such user" in str(job.failure)
+    assert "550" not in str(job.public_failure)
     assert job.failure_mailed_at is None
     assert job.error_counted_at
-    assert [attempt.step for attempt in job.attempts] == ["mail", "failure mail"]
-    assert smtp.asked == ["ann@example.org"] * 2
+    assert [attempt.step for attempt in job.attempts] == ["mail"]
+    assert smtp.asked == ["ann@example.org"]
     assert workspace.totals() == {"emails": 0, "requests": 0, "errors": 1}
     workspace.work()
-    assert len(smtp.asked) == 2
+    assert len(smtp.asked) == 1
 
 
 def test_a_failure_mail_refused_for_now_is_retried_with_the_first_failure(
@@ -356,17 +372,62 @@ def test_a_failure_mail_refused_for_now_is_retried_with_the_first_failure(
     assert workspace.totals() == {"emails": 0, "requests": 0, "errors": 1}
 
 
-def test_a_mail_server_that_is_down_until_the_end_leaves_the_job_in_failed(workspace: Workspace, api: CkanApi) -> None:
-    workspace.configure(mail_transport="smtp", smtp_host="127.0.0.1", smtp_port=1, max_attempts=2)
+def test_a_mail_server_that_is_down_for_its_days_leaves_the_job_in_failed(workspace: Workspace, api: CkanApi) -> None:
+    workspace.configure(mail_transport="smtp", smtp_host="127.0.0.1", smtp_port=1)
     id = workspace.queue(api)
-    for _ in range(4):
-        workspace.work()
-        workspace.make_due()
+    workspace.work()
+    age(workspace, id, 5 * DAY - 60)
+    workspace.work()
+    assert workspace.find(id)[0] == "fast"
+    age(workspace, id, 61)
+    assert workspace.work().failed == 1
     folder, job = workspace.find(id)
     assert folder == "failed"
     assert "mail server 127.0.0.1:1: Connection refused" in str(job.failure)
-    assert [attempt.step for attempt in job.attempts] == ["mail"] * 2 + ["failure mail"] * 2
+    assert [attempt.step for attempt in job.attempts] == ["mail"] * 3
     assert workspace.totals() == {"emails": 0, "requests": 0, "errors": 1}
+
+
+def test_a_requester_whose_archive_exists_gets_no_failure_mail(
+    workspace: Workspace, api: CkanApi, smtp: FakeSmtpServer
+) -> None:
+    workspace.configure(**smtp.settings, retry_for={"mail": 1})
+    id = workspace.queue(api)
+    smtp.answer = lambda address: "450 later"
+    workspace.work()
+    age(workspace, id, DAY)
+    smtp.answer, before = lambda address: "450 later" if len(smtp.asked) == 2 else "250 OK", len(smtp.asked)
+    assert workspace.work().failed == 1
+    assert workspace.find(id)[0] == "failed"
+    assert (len(smtp.asked), smtp.mails) == (before + 1, [])
+
+
+def test_administrators_are_told_once_of_what_fails_for_an_hour(
+    workspace: Workspace, api: CkanApi, caplog: pytest.LogCaptureFixture
+) -> None:
+    workspace.configure(mail_transport="smtp", smtp_host="127.0.0.1", smtp_port=1)
+    ids = [workspace.queue(api, q=word) for word in ("n1", "n2")]
+
+    def told() -> list[str]:
+        return [record.message for record in caplog.records if "has failed for an hour" in record.message]
+
+    workspace.work()
+    assert told() == []
+    for _ in range(2):
+        for id in ids:
+            age(workspace, id, 3600)
+        workspace.work()
+    (words,) = told()
+    assert re.search(r"mail has failed for an hour, and is retried for 5 days: mail server .* refused", words)
+    workspace.configure()
+    workspace.make_due()
+    assert workspace.work().served == 2
+    workspace.configure(mail_transport="smtp", smtp_host="127.0.0.1", smtp_port=1)
+    another = workspace.queue(api)
+    workspace.work()
+    age(workspace, another, 3600)
+    workspace.work()
+    assert len(told()) == 2  # another outage
 
 
 # The statistics
@@ -394,11 +455,13 @@ def test_a_database_that_is_missing_holds_no_mail_up_and_repeats_none(
 def test_a_database_that_stays_missing_sends_no_failure_mail(
     workspace: Workspace, api: CkanApi, smtp: FakeSmtpServer
 ) -> None:
-    workspace.configure(**smtp.settings, stats_db="sqlite:///missing/stats.db", max_attempts=1)
-    workspace.queue(api)
+    workspace.configure(**smtp.settings, stats_db="sqlite:///missing/stats.db", retry_for={"statistics": 1})
+    id = workspace.queue(api)
+    assert workspace.work().failed == 0
+    age(workspace, id, DAY)
     assert workspace.work().failed == 1
     assert workspace.where() == {"failed": 1}
-    assert [mail["Subject"] for mail in smtp.mails] == ["Resource from 127.0.0.1:" + api.url.rpartition(":")[2]]
+    assert [mail["Subject"] for mail in smtp.mails] == ["Your data is ready: Specimens"]
 
 
 # Taking over from a worker that died
@@ -501,7 +564,7 @@ def test_a_job_that_keeps_killing_its_workers_fails(workspace: Workspace, api: C
     held.close()
     assert workspace.work().failed == 1
     folder, job = workspace.find(id)
-    assert (folder, job.failure) == ("failed", "its worker died 3 times while it was at it")
+    assert (folder, job.failure) == ("failed", "its worker died 3 times while it worked on it")
     assert asked(api) == 0
     assert len(workspace.mails) == 1
     assert workspace.totals()["errors"] == 1

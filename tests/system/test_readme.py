@@ -123,6 +123,7 @@ def general(text: str) -> str:
     text = re.sub(r"\d{8}T\d+-[0-9a-f]{32}", "JOB", text)
     text = re.sub(r"[0-9a-f]{32}-[0-9a-f]{32}", "ARCHIVE", text)
     text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "TIME", text)
+    text = re.sub(r"[\d.]+ [kM]B", "SIZE", text)
     text = re.sub(r"from (127.0.0.1:\d+|data.example.org)", "from SITE", text)
     return re.sub(r"  \S+:\d+: worked", "  WORKER: worked", text)
 
@@ -164,7 +165,9 @@ def settings_of_the_installation() -> dict[str, Any]:
     return settings
 
 
-def test_the_installation_works_as_typed(clone: Path, ckan: CkanApi, smtp: FakeSmtpServer, tmp_path: Path) -> None:
+def test_the_installation_and_the_lines_for_web_servers_work_as_typed(
+    clone: Path, ckan: CkanApi, smtp: FakeSmtpServer, tmp_path: Path
+) -> None:
     shutil.rmtree(clone / ".venv")
     with chroot(tmp_path, clone) as machine:
         check_registries(machine)
@@ -180,12 +183,28 @@ def test_the_installation_works_as_typed(clone: Path, ckan: CkanApi, smtp: FakeS
         body = smtp.mails[0].get_body(("plain",))
         link = re.search(rf"{PACKAGER}/archives/(\S+)", body.get_content() if body else "")
         assert link and typed(machine, f"ls /var/lib/ckanpackager/store/{link[1]}")
+        for_web_servers(machine, link[1])
+
+
+def for_web_servers(machine: Chroot, archive: str) -> None:
+    """The commands of docs/deployment.md, but for those that ask systemd or a running web server."""
+    text = (ROOT / "docs" / "deployment.md").read_text()
+    lines = [line for line in commands(text) if not line.startswith(("systemctl", "curl"))]
+    assert len(lines) == 5
+    for line in lines:
+        typed(machine, line)
+    assert typed(machine, f"runuser -u www-data -- head -c 2 /var/lib/ckanpackager/store/{archive}") == "PK"
+    cgi = "SERVER_NAME=x SERVER_PORT=80 SERVER_PROTOCOL=HTTP/1.1 REQUEST_METHOD=GET SCRIPT_NAME= PATH_INFO=/status"
+    said = typed(machine, f"runuser -u www-data -- env {cgi} /opt/ckanpackager/cgi/ckanpackager.cgi")
+    assert said.startswith("Status: 405 ")
+    for name in ("cgi/ckanpackager.wsgi", "nginx/ckanpackager-serve.conf", "ckanpackager.yaml.example"):
+        typed(machine, f"test -s /opt/ckanpackager/share/ckanpackager/{name}")
 
 
 def typed(machine: Chroot, line: str) -> str:
     done = machine.run(line)
     assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
-    return done.stdout + done.stderr if line.startswith("runuser -u ckanpackager -- env") else done.stdout
+    return done.stdout + done.stderr if "-- env" in line else done.stdout
 
 
 def check_registries(machine: Chroot) -> None:

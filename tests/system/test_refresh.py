@@ -352,7 +352,8 @@ def test_a_caller_names_a_package(client: WsgiClient) -> None:
     ("parameters", "names"),
     [
         ({"resource_id": "r"}, {"rows", "whole"}),
-        ({"resource_id": "q"}, set()),
+        ({"resource_id": "q"}, {"whole"}),
+        ({"resource_id": "none"}, set()),
         ({"dataset_id": "d1"}, {"rows", "whole"}),
         ({"dataset_id": "birds"}, {"rows", "whole"}),
         ({"dataset_id": "fish"}, set()),

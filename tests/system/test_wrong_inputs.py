@@ -214,7 +214,7 @@ CKAN = [
 ]
 
 MAIL = [
-    Case("an unknown recipient", PROCESS, 1, "refused ann@example.org: 550 5.1.1 who?", mail="550 5.1.1 who?"),
+    Case("an unknown recipient", PROCESS, 1, "refused the recipient: 550 5.1.1 who?", mail="550 5.1.1 who?"),
     Case("a full mailbox, for now", PROCESS, 0, "", mail="452 4.2.2 full", settings={"max_attempts": 2}),
     Case("a full mailbox, to the end", PROCESS, 1, "452 4.2.2 full", mail="452 4.2.2 full"),
     Case(

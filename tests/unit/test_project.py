@@ -26,3 +26,42 @@ def test_the_changelog_begins_with_this_version() -> None:
 
     found = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert found and found[1] == ckanpackager.__version__
+
+
+def test_the_files_that_contributing_names_exist() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    words = {first or second for first, second in re.findall(r"`([\w./-]+)`|\]\(([\w./-]+)\)", text)}
+    paths = {word for word in words if re.search(r"/|\.(py|md|toml|txt|yaml|example)$", word)}
+    made = {"ckanpackager.yaml", "dist/", "mail/new/", "claimed/", "ckanpackager/a/b.py", "tests/unit/a/test_b.py"}
+    assert len(paths) > 25
+    assert {path for path in paths - made if not (ROOT / path).exists()} == set()
+
+
+def test_the_names_that_contributing_promises_are_in_their_files() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    promised = re.findall(r"`(ckanpackager/[\w/]+\.py|tests/[\w/]+\.py)`: [^`\n]*`(\w+)[`(]", text)
+    promised += [("ckanpackager/jobs/request.py", "TASKS"), ("ckanpackager/receiver/handlers.py", "HANDLERS")]
+    assert len(promised) > 5
+    for path, name in promised:
+        assert re.search(rf"\b{name}\b", (ROOT / path).read_text()), f"{path} has no {name}"
+
+
+def test_the_architecture_names_every_folder_and_every_module_beside_them() -> None:
+    table = re.findall(r"^\| (`.+?) \|", (ROOT / "docs" / "architecture.md").read_text(), re.MULTILINE)
+    named = {name for row in table for name in re.findall(r"`([\w./]+)`", row)}
+    package = ROOT / "ckanpackager"
+    folders = {f"{path.parent.name}/" for path in package.glob("*/__init__.py")}
+    assert named == folders | {path.name for path in package.glob("*.py") if not path.name.startswith("__")}
+
+
+def test_the_modules_that_the_architecture_names_exist() -> None:
+    rows = re.findall(r"^\| `(\w+/)` \| (.+) \|", (ROOT / "docs" / "architecture.md").read_text(), re.MULTILINE)
+    named = [(folder, name) for folder, text in rows for name in re.findall(r"`(\w+\.py)`", text)]
+    assert len(named) > 30
+    assert [(folder, name) for folder, name in named if not (ROOT / "ckanpackager" / folder / name).exists()] == []
+
+
+def test_the_documentation_names_every_file_for_web_servers() -> None:
+    text = (ROOT / "docs" / "deployment.md").read_text()
+    for folder in ("apache", "cgi", "nginx", "systemd"):
+        assert [file.name for file in (ROOT / "contrib" / folder).iterdir() if file.name not in text] == []

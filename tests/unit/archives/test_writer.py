@@ -6,6 +6,7 @@ import os
 import signal
 import stat
 import struct
+import subprocess
 import tempfile
 import threading
 import time
@@ -318,6 +319,27 @@ def test_a_zip_command_zips_every_file(tmp_path, scratch):
     assert os.listdir(scratch) == []
 
 
+def test_an_endless_output_of_a_zip_command_takes_no_memory(tmp_path):
+    program = command(tmp_path, "chatty", "yes out & yes err >&2")
+    tracemalloc.start()
+    try:
+        with pytest.raises(TemporaryFailure, match=r"did not end within 0\.5 seconds"):
+            write(tmp_path / "a.zip", ENTRIES, zip_command=f"{program} {{output}} {{input}}", zip_timeout=0.5)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 10_000_000
+
+
+def test_a_zip_command_learns_no_secret_of_ours(tmp_path, monkeypatch):
+    monkeypatch.setenv("CKANPACKAGER_SECRET", "hunter2")
+    monkeypatch.setenv("ZIPOPT", "-9")
+    program = command(tmp_path, "environment", 'env > "$1"')
+    write(tmp_path / "a.zip", {"x": b""}, zip_command=f"{program} {{output}} {{input}}")
+    assert b"hunter2" not in (tmp_path / "a.zip").read_bytes()
+    assert b"ZIPOPT=-9" in (tmp_path / "a.zip").read_bytes()
+
+
 def test_a_zip_command_adds_nothing_to_what_a_dead_worker_left(tmp_path):
     write(tmp_path / "a.zip", {"old": b"old"})
     write(tmp_path / "a.zip", {"new": b"new"}, zip_command=ZIP_COMMAND)
@@ -348,7 +370,7 @@ def test_no_name_is_anything_but_a_name_to_a_zip_command(name, tmp_path, scratch
 
 
 def test_the_words_of_a_zip_command_are_split_as_a_shell_does_and_run_by_none(tmp_path):
-    program = command(tmp_path, "my zip", f'printf "%s\\n" "$@" > "{tmp_path}/words"; echo zip > "$2"')
+    program = command(tmp_path, "my zip", f'printf "%s\\n" "$@" > "{tmp_path}/words"; echo PK > "$2"')
     write(tmp_path / "a.zip", {"x": b""}, zip_command=f"'{program}' --out={{output}} {{output}} 'a  b' \"c;d\" $HOME *")
     words = (tmp_path / "words").read_text().splitlines()
     assert words == [f"--out={tmp_path}/a.zip", f"{tmp_path}/a.zip", "a  b", "c;d", "$HOME", "*"]
@@ -426,14 +448,24 @@ def test_a_command_that_will_not_end_is_killed(tmp_path, monkeypatch):
         write(tmp_path / "a.zip", ENTRIES, zip_command=f"{program} {{output}} {{input}}", zip_timeout=0.3)
 
 
-def test_a_worker_that_is_told_to_stop_ends_its_command(tmp_path, scratch):
+def test_a_worker_that_is_told_to_stop_ends_its_command(tmp_path, scratch, monkeypatch):
     pid = tmp_path / "pid"
     program = command(tmp_path, "program", f"echo $$ > {pid}.new; mv {pid}.new {pid}; exec sleep 60")
 
     def stop(number: int, frame: object) -> None:
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # a worker, too, is interrupted once
         raise Stopped
 
+    waiting, communicate = threading.Event(), subprocess.Popen.communicate
+
+    def communicating(*words, **options):
+        waiting.set()
+        return communicate(*words, **options)
+
+    monkeypatch.setattr(subprocess.Popen, "communicate", communicating)
+
     def signal_me() -> None:
+        waiting.wait(30)
         while not pid.exists():
             time.sleep(0.01)
         signal.raise_signal(signal.SIGUSR1)
@@ -449,6 +481,24 @@ def test_a_worker_that_is_told_to_stop_ends_its_command(tmp_path, scratch):
     finally:
         signal.signal(signal.SIGUSR1, before)
     assert gone(int(pid.read_text()))
+    assert os.listdir(scratch) == []
+
+
+def test_children_of_a_command_that_ignore_sigterm_are_ended(tmp_path, scratch, monkeypatch):
+    monkeypatch.setattr(writer, "_GRACE", 0.5)
+    pid = tmp_path / "pid"
+    child = f"trap '' TERM; echo $$ > {pid}.new; mv {pid}.new {pid}; while :; do sleep 60; done"
+    program = command(tmp_path, "program", f'sh -c "{child}" & while [ ! -e {pid} ]; do sleep 0.01; done; wait')
+    settings = {"zip_command": f"{program} {{output}} {{input}}", "temp_directory": scratch}
+    with pytest.raises(TemporaryFailure, match=r"did not end within 2 seconds$"):
+        write(tmp_path / "a.zip", ENTRIES, zip_timeout=2, **settings)
+    assert gone(int(pid.read_text()))
+
+
+def test_an_empty_output_of_a_command_is_a_temporary_failure(tmp_path, scratch):
+    program = command(tmp_path, "program", 'touch "$1"')
+    with pytest.raises(TemporaryFailure, match=r"zip_command: .*program wrote an empty {output}$"):
+        write(tmp_path / "a.zip", ENTRIES, zip_command=f"{program} {{output}} {{input}}", temp_directory=scratch)
     assert os.listdir(scratch) == []
 
 

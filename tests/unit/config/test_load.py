@@ -211,6 +211,20 @@ WRONG = {
     "\n# comment\nquux: 1": "3: quux: unknown key",
     "port: 1\nport: 1": "2: port: set twice, the first time in line 1",
     "workers: {fats: 1}": "1: workers.fats: unknown key; did you mean fast?",
+    # absurd numbers, deep nesting
+    "keep_archives: 1e8": "1: keep_archives: expected a number, got text '1e8'",
+    "keep_archives: 1.0e+8": "1: keep_archives: expected a number in plain decimal digits, got the number 1.0e+8",
+    "keep_archives: 100000000": "1: keep_archives: expected a number of at most 36500, got the number 100000000",
+    "keep_done: 36501": "1: keep_done: expected a number of at most 36500, got the number 36501",
+    "request_timeout: 10000000000": (
+        "1: request_timeout: expected a number of at most 31536000, got the number 10000000000"
+    ),
+    "smtp_timeout: 1_000_000_000_000": (
+        "1: smtp_timeout: expected a number of at most 31536000, got the number 1_000_000_000_000"
+    ),
+    "workers: {fast: 1000000}": "1: workers.fast: expected an integer of at most 1000, got the number 1000000",
+    "page_size: 1000000000000": "1: page_size: expected an integer of at most 10000000, got the number 1000000000000",
+    f"port: {'9' * 5000}": "1: port: YAML cannot make a value of this; put text in quotes",
     # types
     "port: http": "1: port: expected an integer, got text 'http'",
     "port: 0": "1: port: expected an integer of at least 1, got the number 0",
@@ -243,6 +257,9 @@ WRONG = {
     "cache_time: .inf": "1: cache_time: expected a number in plain decimal digits, got the number .inf",
     "email_subject: {doi}": "1: email_subject: expected text, got a mapping; put it in quotes",
     # values
+    "cache_time: 700000": (
+        "1: cache_time: longer than keep_archives, so that links to archives that are removed already would be sent"
+    ),
     "download_url: ftp://x": f"1: download_url: {_URL}",
     "download_url: //x": f"1: download_url: {_URL}",
     "download_url: https://x?get=": f"1: download_url: {_URL}",
@@ -307,6 +324,20 @@ NOT_YAML = {
         "2: this is Python, as the original's configuration was; write YAML: `port: 8765`, not `PORT = 8765`"
     ),
 }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"filters: {'[' * 5000}{']' * 5000}",
+        f"dwc_extension_fields: {'{a: ' * 5000}1{'}' * 5000}",
+        "dwc_extension_fields: &x {a: {extension: multimedia, fields: &y {a: *y}}}",
+    ],
+    ids=["lists", "mappings", "an alias within its own anchor"],
+)
+def test_what_is_nested_too_deeply_is_refused_in_words(tmp_path: Path, text: str) -> None:
+    for fault in faults(tmp_path, text):
+        assert re.match(r"c\.yaml(:1)?: ", fault)
 
 
 @pytest.mark.parametrize("text", WRONG)

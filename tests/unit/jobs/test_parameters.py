@@ -166,7 +166,7 @@ def test_an_unknown_parameter_that_is_close_to_a_known_one_is_refused(name: str,
 
 def test_the_extra_parameters_that_ckanext_sends_pass_unless_strict() -> None:
     assert datastore(resource_url="https://x.example.org/", secret="s", anonymous="1") == datastore()
-    assert request_from("package_url", {**URL, "format": "csv", "q": "x"}) == request_from("package_url", URL)
+    assert request_from("package_url", {**URL, "format": "csv", "api_url": "x"}) == request_from("package_url", URL)
     assert "resource_url: package_datastore has no such parameter" in refusal(strict=True, resource_url="https://x/")
     assert "it takes api_url, bom, distinct, doi, email" in refusal(strict=True, anonymous="1")
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from ckanpackager.errors import BadRequest
 from ckanpackager.jobs.parameters import request_from
 from ckanpackager.jobs.request import PackageDatastore, PackageUrl, cache_key
 
@@ -77,3 +78,42 @@ def test_a_file_is_fast() -> None:
 
 def test_the_host_is_without_user_and_password() -> None:
     assert datastore(api_url="https://u:p@c.example.org:8080/x").host == "c.example.org:8080"
+
+
+# What browsers and the original did
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        ("https://x.example.org/a b.csv", "https://x.example.org/a%20b.csv"),
+        (" https://x.example.org/Käfer.csv\n", "https://x.example.org/K%C3%A4fer.csv"),
+        ("https://x.example.org/a%20b?q=<c>|{d}#e", "https://x.example.org/a%20b?q=%3Cc%3E%7C%7Bd%7D#e"),
+        ("https://käfer.example/a", "https://käfer.example/a"),
+        ("HTTP://x.example.org", "HTTP://x.example.org"),
+    ],
+)
+def test_the_url_of_a_file_is_quoted_as_browsers_do(given: str, read: str) -> None:
+    parameters = {"resource_id": "r", "email": "ann@example.org", "resource_url": given}
+    assert request_from("package_url", parameters).url == read
+
+
+@pytest.mark.parametrize(
+    "given", ["https://a b.example/x", "ftp://x.example/a b", "https://x.example/\0", "a b", "https://"]
+)
+def test_what_is_no_url_is_not_mended(given: str) -> None:
+    with pytest.raises(BadRequest, match="resource_url: expected a URL"):
+        request_from("package_url", {"resource_id": "r", "email": "ann@example.org", "resource_url": given})
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        *(("true", True), ("1", True), ("", True), ("yes", True), ("gbif", True), (True, True), (1, True)),
+        *(("false", False), ("False", False), ("0", False), ("no", False), (False, False), (0, False), (None, False)),
+    ],
+)
+def test_for_gbif_counts_by_its_presence_but_for_false_and_0(given: Any, meant: bool) -> None:
+    parameters = {"api_url": "https://x.example/api", "resource_id": "r", "email": "ann@example.org"}
+    request = request_from("package_dwc_archive", {**parameters, "for_gbif": given})
+    assert request.for_gbif is meant  # type: ignore[union-attr]
