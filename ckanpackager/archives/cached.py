@@ -8,10 +8,13 @@ from ckanpackager.jobs.request import Queue, Request, cache_key
 
 
 def queue_of(request: Request, settings: Settings, now: float) -> Queue:
-    """The queue to wait in; one look-up, and no failure of the store is one of the request."""
+    """The queue to wait in; one look-up in a directory, and none in a bucket, which would take too long.
+
+    No failure of the store is one of the request.
+    """
     queue = request.queue(settings.spool.slow_request)
     archives = settings.archives
-    if queue == "slow" and archives.cache_time > 0:
+    if queue == "slow" and archives.cache_time > 0 and archives.store_url is None:
         try:
             if layout.newest(Path(archives.store_directory), cache_key(request), archives.cache_time, now):
                 return "fast"

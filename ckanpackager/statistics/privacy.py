@@ -33,6 +33,7 @@ def anonymize(engine: Engine, hashed: Hash, tell: Callable[[int, int], object], 
         rows = dict.fromkeys((table.name for table in TABLES), 0)
         for start in range(0, len(waiting), _AT_ONCE):
             with engine.connect() as connection:
+                _overwrite(connection)
                 for number, email in enumerate(waiting[start : start + _AT_ONCE], start + 1):
                     for table in TABLES:
                         rows[table.name] += _hash_address(connection, table, email, hashed, dry_run)
@@ -51,6 +52,7 @@ def forget(engine: Engine, email: str, hashed: Hash | None) -> int:
     known = [email.strip().lower(), *([hashed(email)] if hashed else [])]
     changed = 0
     with explained(engine), engine.begin() as connection:
+        _overwrite(connection)
         for table in TABLES:
             theirs = func.lower(table.c.email).in_([each.lower() for each in known])
             changed += connection.execute(
@@ -66,6 +68,12 @@ def remove_older(engine: Engine, before: float) -> int:
         return sum(
             connection.execute(delete(table).where(table.c.timestamp < int(before))).rowcount for table in TABLES
         )
+
+
+def _overwrite(connection: Connection) -> None:
+    """Let SQLite write zeros over what it removes, instead of leaving it in the file."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("PRAGMA secure_delete = ON")
 
 
 def _addresses(connection: Connection, table: Table) -> Iterator[str]:

@@ -16,6 +16,7 @@ from ckanext.packager.client import NotOffered, PackagerError
 
 log = logging.getLogger(__name__)
 _CHANGED = "ckanext_packager_changed"  # in a session's `info`
+_PATIENCE = 60  # seconds: the packager looks at this CKAN before it answers
 _FORGET = 3600  # seconds after which a mark of a job that was lost is no hindrance any more
 
 
@@ -53,7 +54,8 @@ def refresh_dataset(dataset: str) -> None:
     """The background job: ask the packager to renew the named packages of a dataset."""
     connect_to_redis().delete(_mark(dataset))  # first: a change from now on needs a job of its own
     try:
-        settings.packager().post("/refresh", api_url=settings.portal().api_url, dataset_id=dataset)
+        packager = settings.packager()._replace(timeout=_PATIENCE)
+        packager.post("/refresh", api_url=settings.portal().api_url, dataset_id=dataset)
     except NotOffered as error:
         log.info("The packager has no named packages of %s (%s)", dataset, error)
     except PackagerError as error:
