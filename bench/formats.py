@@ -53,7 +53,7 @@ def _one(format: str, rows: int, url: str) -> Measured:
         words = [f"api_url:{url}", "resource_id:bench", "email:bench@example.org"]
         subprocess.run([*command, "queue", "-D", *task, *words], check=True)
         measured = run(format, rows, [*command, "process"])
-        (archive,) = (file.parent / "store").glob("*.zip")
+        (archive,) = (file.parent / "store").rglob("*.zip")
         return measured._replace(zip=archive.stat().st_size / 1e6)
 
 

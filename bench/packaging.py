@@ -69,7 +69,7 @@ def _ways(directory: Path, url: str, rows: int) -> list[Measured]:
     words = [f"api_url:{url}", "resource_id:bench", "email:bench@example.org"]
     subprocess.run([*command, "-q", "queue", "package_datastore", *words], check=True)
     measured = [run("ckanpackager", rows, [*command, "process"])]
-    (archive,) = (directory / "store").glob("*.zip")
+    (archive,) = (directory / "store").rglob("*.zip")
     measured[0] = measured[0]._replace(zip=archive.stat().st_size / 1e6)
     if rows <= PLAIN_UP_TO:
         plain = directory / "plain.zip"

@@ -43,3 +43,11 @@ def explanation(what: str, directory: Path, error: OSError) -> str:
         f"{what} {error.filename or directory}: {error.strerror}; make sure that the disk has room and "
         f"that this user may write into {directory}"
     )
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, as hex digits.  Raises OSError."""
+    import hashlib  # here: the receiver has no use for it, and should start fast
+
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection
 
 _BREAKS = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029]+")  # ends lines, or controls terminals
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")  # but for tab and line end
 MESSAGE_LENGTH = 500  # characters of another program's words
 OUR_FAULT = "The service that packs the data has a problem. Its administrators can see what it is."
 
@@ -66,6 +67,11 @@ def one_line(text: object, most: int | None = None) -> str:
     """The text on one line, cut to `most` characters: no line breaks, control characters or halves of characters."""
     whole = str(text).encode("utf-8", "backslashreplace").decode()
     return _BREAKS.sub(" ", whole).strip()[:most]
+
+
+def printable(text: str) -> str:
+    """A text of several lines for a terminal or a log: other programs' control characters must not work there."""
+    return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def did_you_mean(name: str, known: Collection[str], cutoff: float = 0.6) -> str:

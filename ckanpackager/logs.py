@@ -1,25 +1,56 @@
 """Where log lines go: one line for each event, with the job's id, and never a secret or an API key."""
 
-from ckanpackager.errors import ConfigError
+import io
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+from ckanpackager.durable_files import is_shared
+from ckanpackager.errors import ConfigError, printable
 
 FORMAT = "%(asctime)s %(levelname)s %(message)s"
 SYSLOG = "/dev/log"
+
+
+class Formatter(logging.Formatter):
+    """Log lines in which control characters of other programs do not work."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
 
 
 def add_target(target: str) -> None:
     """Also log to syslog, or to a file that may be rotated.  Raises ConfigError."""
     import logging.handlers
 
+    class PrivateFileHandler(logging.handlers.WatchedFileHandler):
+        """A log file that other users may not read: it names resources and hosts."""
+
+        def _open(self) -> "io.TextIOWrapper[Any]":
+            return open(self.baseFilename, "a", encoding=self.encoding, errors=self.errors, opener=_open_private)
+
     logger = logging.getLogger("ckanpackager")
     try:
         if target == "syslog":
             handler: logging.Handler = logging.handlers.SysLogHandler(SYSLOG)
-            handler.setFormatter(logging.Formatter("ckanpackager[%(process)d]: %(message)s"))
+            handler.setFormatter(Formatter("ckanpackager[%(process)d]: %(message)s"))
         else:
-            handler = logging.handlers.WatchedFileHandler(target, encoding="utf-8")
-            handler.setFormatter(logging.Formatter(FORMAT))
+            handler = PrivateFileHandler(target, encoding="utf-8")
+            handler.setFormatter(Formatter(FORMAT))
     except OSError as error:
         raise ConfigError(f"log: {target}: {error.strerror or error}; name a file that this user may write") from error
     handler.setLevel(logging.INFO)
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
+
+
+def _open_private(path: str, flags: int) -> int:
+    """Open a file; a new one is readable for its owner and group only, and writable for the group if it is shared."""
+    try:
+        return os.open(path, flags & ~os.O_CREAT)
+    except FileNotFoundError:
+        descriptor = os.open(path, flags | os.O_CREAT, 0o640)
+        if is_shared(Path(path).parent):
+            os.fchmod(descriptor, 0o660)
+        return descriptor

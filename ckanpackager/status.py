@@ -10,10 +10,13 @@ from msgspec import UNSET, Struct, UnsetType
 from ckanpackager.config.settings import Settings
 from ckanpackager.jobs.job import Archive, Attempt, Job
 from ckanpackager.jobs.request import QUEUES
+from ckanpackager.jobs.words import format_in_words, selection_of
+from ckanpackager.metadata.query import query_on_a_line
 from ckanpackager.spool.queue import Spool
 from ckanpackager.spool.worker_slots import Worker
 
 DAY = 86400
+LATEST = 253_402_300_799  # seconds since 1970, the end of the year 9999, which dates go up to
 FOLDERS = (*QUEUES, "claimed", "failed", "done")
 
 MESSAGES = {
@@ -22,7 +25,7 @@ MESSAGES = {
     "delayed": "Something did not work yet and will be retried. The link will come by e-mail.",
     "done": "The link was also sent to you by e-mail.",
     "expired": "Archives are kept for a limited time. Please request the data again.",
-    "failed": "Please ask the administrators of the site.",
+    "failed": "It could not be packaged.",
     "cancelled": "Please ask the administrators of the site.",
     "unknown": "There is no such request, or it is so old that it is no longer known here.",
 }
@@ -59,6 +62,10 @@ class JobStatus(Struct, frozen=True, kw_only=True):
     notes: list[str] | UnsetType = UNSET
     expires: float | UnsetType = UNSET
     download_url: str | UnsetType = UNSET
+    title: str | UnsetType = UNSET
+    format: str | UnsetType = UNSET
+    query: str | UnsetType = UNSET
+    sha256: str | UnsetType = UNSET
 
 
 UNKNOWN = JobStatus(state="unknown", message=MESSAGES["unknown"])
@@ -158,6 +165,10 @@ def job_report(folder: str, job: Job, settings: Settings, spool: Spool, now: flo
         job=job.id,
         resource_id=job.request.resource_id,
         host=job.request.host,
+        title=(job.archive.description.title if job.archive else "") or UNSET,
+        format=format_in_words(job.request) or UNSET,
+        query=query_on_a_line(selection_of(job.request)) or UNSET,
+        sha256=(job.archive.sha256 if job.archive else "") or UNSET,
         requested=job.created,
         task=job.request.task,
         email=job.request.email,
@@ -184,6 +195,7 @@ def _history(job: Job) -> Iterator[Event]:
         rows = "" if job.archive.rows is None else f"{job.archive.rows:,} rows, "
         yield Event(job.archive.published, f"archive {job.archive.name} ({rows}{human_size(job.archive.size)})")
     for at, words in (
+        (job.accepted_mailed_at, "requester told that it was accepted"),
         (job.link_mailed_at, "link mailed"),
         (job.request_counted_at, "counted as a request"),
         (job.failure_mailed_at, "requester told that it failed"),
@@ -203,7 +215,7 @@ def _attempt_event(attempt: Attempt) -> Event:
 
 def expiry(archive: Archive, settings: Settings) -> float:
     """When an archive may be removed, in seconds since 1970."""
-    return archive.published + settings.archives.keep_archives * DAY
+    return min(archive.published + settings.archives.keep_archives * DAY, LATEST)
 
 
 def archive_url(archive: Archive, settings: Settings, now: float) -> str:

@@ -14,7 +14,7 @@ import msgspec
 
 from ckanpackager import durable_files
 from ckanpackager.archives import layout
-from ckanpackager.jobs.job import Archive
+from ckanpackager.jobs.job import Archive, Description
 
 _SHARED = stat.S_ISGID | stat.S_IWGRP
 _LEFT_BEHIND = re.compile(r"\.([0-9a-f]{32})(-[0-9a-f]{32}\.(part[0-9a-f]{0,8}|removed)|\.lock|\.newest(\.part)?)")
@@ -37,7 +37,11 @@ class DirectoryStore:
 
     def prepare(self) -> None:
         with self._explained():
-            self.directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+            if not self.directory.is_dir():
+                self.directory.mkdir(parents=True, exist_ok=True)
+            state = self.directory.stat()
+            if state.st_uid == os.geteuid() and state.st_mode & stat.S_IROTH:  # a web server need not list it
+                os.chmod(self.directory, 0o2771 if state.st_mode & stat.S_ISGID else 0o711)
 
     def find(self, key: str, now: float) -> Archive | None:
         """The newest archive of that key, if it is young enough to be handed out again."""
@@ -76,12 +80,10 @@ class DirectoryStore:
         rows: int | None,
         now: float,
         notes: tuple[str, ...] = (),
+        description: Description = Description(),  # noqa: B008 - frozen
         complete: bool = True,
     ) -> Archive:
-        """Put a written archive, whole, into its directory; the cache hands it out from now on if it is complete.
-
-        Of two workers at one directory the second keeps the first's archive.
-        """
+        """Put a written archive, whole, into its directory.  Of two workers there the second keeps the first's."""
         if known := self.get(directory):
             return known
         with self._explained():
@@ -90,6 +92,8 @@ class DirectoryStore:
                 size=part.stat().st_size,
                 rows=rows,
                 notes=notes,
+                sha256=durable_files.sha256(part),
+                description=description,
                 complete=complete,
                 published=now,
             )
@@ -122,6 +126,7 @@ class DirectoryStore:
         rows: int | None,
         now: float,
         notes: tuple[str, ...] = (),
+        description: Description = Description(),  # noqa: B008 - frozen
         fingerprint: str | None = None,
     ) -> Archive:
         """Put a written archive in the place of the named package's last one.
@@ -136,6 +141,8 @@ class DirectoryStore:
                 size=part.stat().st_size,
                 rows=rows,
                 notes=notes,
+                sha256=durable_files.sha256(part),
+                description=description,
                 published=now,
                 fingerprint=fingerprint,
             )
@@ -250,9 +257,9 @@ class DirectoryStore:
             os.chmod(folder, self._folder_mode())
 
     def _folder_mode(self) -> int:
-        """The web server, another user, reads; receiver and worker both remove, if they share the store."""
+        """The web server, another user, opens what it knows; receiver and worker both remove, if they share it."""
         shared = self.directory.stat().st_mode & _SHARED == _SHARED
-        return 0o2775 if shared else 0o755
+        return 0o2771 if shared else 0o711
 
     def _seal(self, part: Path) -> None:
         """An archive that was written is on disk, and the web server may read it."""

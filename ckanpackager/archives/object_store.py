@@ -19,9 +19,10 @@ from urllib.parse import quote
 
 import msgspec
 
+from ckanpackager import durable_files
 from ckanpackager.archives import layout, scratch
 from ckanpackager.archives.bucket import Bucket
-from ckanpackager.jobs.job import Archive
+from ckanpackager.jobs.job import Archive, Description
 
 _ABOUT, _EXPIRED = "about", "expired"
 _ORPHANED = 86400  # seconds; an archive without its `about` object for so long was left by a packer that died
@@ -84,6 +85,7 @@ class ObjectStore:
         rows: int | None,
         now: float,
         notes: tuple[str, ...] = (),
+        description: Description = Description(),  # noqa: B008 - frozen
         complete: bool = True,
     ) -> Archive:
         """Upload a written archive; it is there whole or not at all.
@@ -93,7 +95,16 @@ class ObjectStore:
         if known := self.get(directory):
             return known
         name, size = f"{directory}/{secrets.token_hex(4)}/{file}", part.stat().st_size
-        archive = Archive(name=name, size=size, rows=rows, notes=notes, complete=complete, published=now)
+        archive = Archive(
+            name=name,
+            size=size,
+            rows=rows,
+            notes=notes,
+            sha256=durable_files.sha256(part),
+            description=description,
+            complete=complete,
+            published=now,
+        )
         self.bucket.upload(part, name)
         if not self.bucket.create(_about(directory), msgspec.json.encode(archive)):  # another packer was faster
             if known := self.get(directory):
@@ -110,6 +121,7 @@ class ObjectStore:
         rows: int | None,
         now: float,
         notes: tuple[str, ...] = (),
+        description: Description = Description(),  # noqa: B008 - frozen
         fingerprint: str | None = None,
     ) -> Archive:
         """Upload a written archive in the place of the named package's last one.
@@ -117,7 +129,16 @@ class ObjectStore:
         What is known follows: if that fails, the package is built anew.
         """
         file, size = f"{layout.NAMED}/{name}.zip", part.stat().st_size
-        archive = Archive(name=file, size=size, rows=rows, notes=notes, published=now, fingerprint=fingerprint)
+        archive = Archive(
+            name=file,
+            size=size,
+            rows=rows,
+            notes=notes,
+            sha256=durable_files.sha256(part),
+            description=description,
+            published=now,
+            fingerprint=fingerprint,
+        )
         self.bucket.upload(part, file)
         self.bucket.put(_about_named(name), msgspec.json.encode(archive))
         return archive

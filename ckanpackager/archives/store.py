@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ckanpackager.config.settings import Settings
-from ckanpackager.jobs.job import Archive
+from ckanpackager.jobs.job import Archive, Description
 
 
 class Store(Protocol):
@@ -46,6 +46,7 @@ class Store(Protocol):
         rows: int | None,
         now: float,
         notes: tuple[str, ...] = (),
+        description: Description = Description(),  # noqa: B008 - frozen
         complete: bool = True,
     ) -> Archive:
         """Put a written archive, whole, into its directory; the first one of a directory stays."""
@@ -58,6 +59,7 @@ class Store(Protocol):
         rows: int | None,
         now: float,
         notes: tuple[str, ...] = (),
+        description: Description = Description(),  # noqa: B008 - frozen
         fingerprint: str | None = None,
     ) -> Archive:
         """Put a written archive in the place of the named package's last one."""

@@ -12,9 +12,11 @@ from ckanpackager.ckan.pages import Page
 from ckanpackager.ckan.responses import Result, read_answer, read_whole, unreadable
 from ckanpackager.ckan.row_reading import Reading, text_reader
 from ckanpackager.errors import TemporaryFailure
+from ckanpackager.http_client import MAX_BYTES
 
 _PIECE = 128 * 1024  # bytes of JSON text decoded at a time: few enough for the processor's cache
-_TEXT_BEGINS = re.compile(rb'"records":\s*"')
+_LONGEST_BEGINNING = 100  # bytes
+_TEXT_BEGINS = re.compile(rb'"records":\s{0,80}"')
 
 
 class StreamingCsvParser:
@@ -56,6 +58,9 @@ class StreamingCsvParser:
                 del self._rest[: begin.end()]
                 return
             self._searched = begin.end()
+        if len(self._rest) > MAX_BYTES:
+            raise TemporaryFailure(f"an answer with more than {MAX_BYTES:,} bytes before its rows")
+        self._searched = max(self._searched, len(self._rest) - _LONGEST_BEGINNING)
 
     def finish(self, host: str) -> tuple[Result, Page]:
         """The result and its rows.  Raises TemporaryFailure if it is not an answer of CKAN's."""

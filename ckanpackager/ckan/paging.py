@@ -112,7 +112,7 @@ class PageSize:
             self.rows = max(1, min(self.most, by_size, by_time, grown))
 
     def at_most(self, left: int | None) -> int:
-        """The rows of the next page where so many are left; None: nobody knows how many."""
+        """The rows of the next page if so many are left; None: their number is unknown."""
         return self.rows if left is None else max(1, min(self.rows, left))
 
 

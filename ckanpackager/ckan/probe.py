@@ -30,7 +30,7 @@ class Offer(Struct, frozen=True, kw_only=True):
         fields: The columns of the rows, in their order.
         as_text, as_objects: What the rows come as.
         distinct: Whether equal rows have to be dropped, which the query does not ask the server for.
-        stray: Members of objects that nobody asked for.
+        stray: Members of objects that were not asked for.
     """
 
     query: Query

@@ -40,6 +40,8 @@ class _Answer(Struct, frozen=True):
     result: Result | None = None
 
 
+MAX_LISTS = 1_000_000  # lists and objects in an answer that is parsed: each takes some 80 bytes of memory
+MAX_VALUES = 2_500_000  # values: a number takes 32
 _ANSWER = msgspec.json.Decoder(_Answer)
 _RECORDS = msgspec.json.Decoder(list[Raw])
 
@@ -54,19 +56,19 @@ class ResponseParser:
         self._reading = reading
         self._as_raw = as_raw
         self._stray = stray
-        self._body: list[bytes] = []
+        self._body = bytearray()
 
     def feed(self, chunk: bytes) -> None:
-        self._body.append(chunk)
+        self._body += chunk
 
     def finish(self, host: str) -> tuple[Result, Page]:
         """The result and its rows.  Raises TemporaryFailure if it is not an answer of CKAN's."""
-        body, self._body = b"".join(self._body), []
+        body, self._body = self._body, bytearray()
         return read_whole(body, host, self._reading, as_raw=self._as_raw, stray=self._stray)
 
 
 def read_whole(
-    body: bytes, host: str, reading: Reading, *, as_raw: bool = False, stray: frozenset[str] = frozenset()
+    body: bytes | bytearray, host: str, reading: Reading, *, as_raw: bool = False, stray: frozenset[str] = frozenset()
 ) -> tuple[Result, Page]:
     """The result of an answer and its rows, in any format."""
     result = read_answer(body, host)
@@ -87,7 +89,7 @@ def read_whole(
         raise unreadable(host) from None
 
 
-def error_message(body: bytes) -> str:
+def error_message(body: bytes | bytearray) -> str:
     """CKAN's own words in the body of a refusal; an empty text if there are none."""
     try:
         answer = msgspec.json.decode(body)
@@ -99,8 +101,10 @@ def error_message(body: bytes) -> str:
     return one_line(error, 300)
 
 
-def read_answer(body: bytes, host: str) -> Result:
+def read_answer(body: bytes | bytearray, host: str) -> Result:
     """The result of an answer, whose records are not parsed yet."""
+    if body.count(b"[") + body.count(b"{") > MAX_LISTS or body.count(b",") > MAX_VALUES:
+        raise TemporaryFailure(f"{host} answered with more values than a page may have")
     try:
         answer = _ANSWER.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -114,7 +118,7 @@ def unreadable(host: str) -> TemporaryFailure:
     return TemporaryFailure(f"{host} answered with records that cannot be read")
 
 
-def _no_answer(body: bytes, host: str) -> TemporaryFailure:
+def _no_answer(body: bytes | bytearray, host: str) -> TemporaryFailure:
     start = one_line(body[:80].decode("utf-8", "replace"))
     return TemporaryFailure(f"{host} did not answer as CKAN's API does, but: {start!r}")
 

@@ -7,6 +7,7 @@ import click
 
 from ckanpackager.cli import remote
 from ckanpackager.cli.context import CliContext
+from ckanpackager.cli.output import echo
 
 
 @click.command("clear-cache")
@@ -23,7 +24,7 @@ def clear_cache(context: CliContext, /, given: remote.Options) -> None:
         else context.store.clear(context.spool.archives_in_use())
     )
     if not context.quiet:
-        click.echo("all archives removed" if removed is None else f"{removed} archives removed")
+        echo("all archives removed" if removed is None else f"{removed} archives removed")
 
 
 @click.command()
@@ -38,7 +39,7 @@ def clean(context: CliContext) -> None:
 
     removed = clean_all(context.spool, context.store, context.settings, time.time())
     if not context.quiet:
-        click.echo(", ".join(f"{number} {kind}" for kind, number in removed.items()) + " removed")
+        echo(", ".join(f"{number} {kind}" for kind, number in removed.items()) + " removed")
 
 
 @click.command()
@@ -56,5 +57,5 @@ def check(context: CliContext, ckan: str | None) -> None:
     for fine, words in run(context.settings, ckan):
         failed = failed or not fine
         if not fine or not context.quiet:
-            click.echo(f"{'ok   ' if fine else 'WRONG'} {words}")
+            echo(f"{'ok   ' if fine else 'WRONG'} {words}")
     sys.exit(1 if failed else 0)

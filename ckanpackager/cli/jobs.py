@@ -10,6 +10,7 @@ import msgspec
 from ckanpackager.archives.cached import queue_of
 from ckanpackager.cli import remote
 from ckanpackager.cli.context import CliContext
+from ckanpackager.cli.output import echo
 from ckanpackager.cli.progress import Progress
 from ckanpackager.errors import BadRequest, TemporaryFailure, one_line
 from ckanpackager.hosts import check_host
@@ -47,7 +48,7 @@ def queue(context: CliContext, /, given: remote.Options, task: str, words: tuple
         job = Job(request=request, created=time.time(), queue=queue_of(request, context.settings, time.time()))
         id = context.spool.enqueue(job)
     if not context.quiet:
-        click.echo(id)
+        echo(id)
     if wait:
         sys.exit(remote.follow(given, id, quiet=context.quiet) if given.host else follow(context, id))
 
@@ -72,12 +73,18 @@ def retry(context: CliContext, jobs: tuple[str, ...], every: bool, key: str | No
     for id in jobs or context.spool.ids("failed"):
         try:
             queue = _retry(context.spool, id, key)
-        except (BadRequest, TemporaryFailure) as error:
+        except BadRequest as error:
+            if every:
+                continue  # it was moved there with the reason beside it
             failed = True
             click.echo(f"ckanpackager: {one_line(error)}", err=True)
             continue
+        except TemporaryFailure as error:
+            failed = True
+            echo(f"ckanpackager: {one_line(error)}", err=True)
+            continue
         if not context.quiet:
-            click.echo(f"{id}: waiting in {queue}")
+            echo(f"{id}: waiting in {queue}")
     sys.exit(1 if failed else 0)
 
 
@@ -129,7 +136,7 @@ def cancel(context: CliContext, job: str) -> None:
             public = claim.job.public_failure or CANCELLED
             claim.release(time.time(), cancelled=True, failure=failure, public_failure=public)
             if not context.quiet:
-                click.echo(f"{job}: cancelled; the next `ckanpackager process` tells its requester")
+                echo(f"{job}: cancelled; the next `ckanpackager process` tells its requester")
             return
     raise TemporaryFailure(f"{job}: {_why_not(context.spool, job, 'waiting')}")
 
@@ -154,10 +161,10 @@ def follow(context: CliContext, id: str) -> int:
     progress.close()
     folder, job = found
     if folder == "failed" or job.failure:
-        click.echo(f"ckanpackager: {id}: {job.failure}", err=True)
+        echo(f"ckanpackager: {id}: {job.failure}", err=True)
         return 1
     if not context.quiet and job.archive:
-        click.echo(job.archive.name)
+        echo(job.archive.name)
     return 0
 
 

@@ -16,6 +16,7 @@ from ckanpackager import __version__, logs
 from ckanpackager.cli import remote
 from ckanpackager.cli.commands import CommandGroup
 from ckanpackager.cli.context import CliContext
+from ckanpackager.cli.output import echo
 from ckanpackager.errors import BadRequest, CkanpackagerError, ConfigError
 
 
@@ -34,7 +35,8 @@ from ckanpackager.errors import BadRequest, CkanpackagerError, ConfigError
 def cli(context: click.Context, /, file: Path | None, verbose: bool, quiet: bool, **given: Any) -> None:
     """Packs CKAN resources, of any size, into ZIP archives and mails their links."""
     level = logging.INFO if verbose else logging.CRITICAL if quiet else logging.WARNING
-    logging.basicConfig(stream=sys.stderr, level=level, format=logs.FORMAT, force=True)
+    logging.basicConfig(stream=sys.stderr, level=level, force=True)
+    logging.getLogger().handlers[0].setFormatter(logs.Formatter(logs.FORMAT))
     for library in ("urllib3", "requests"):
         logging.getLogger(library).setLevel(logging.CRITICAL)  # our own messages say what matters
     context.obj = CliContext(file, quiet, remote.Options(**given))
@@ -76,5 +78,5 @@ def service() -> None:
 
 def _say(text: str, code: int) -> None:
     for line in text.splitlines():
-        click.echo(f"ckanpackager: {line}", err=True)
+        echo(f"ckanpackager: {line}", err=True)
     sys.exit(code)

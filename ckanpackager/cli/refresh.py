@@ -7,6 +7,7 @@ import click
 
 from ckanpackager.cli import remote
 from ckanpackager.cli.context import CliContext
+from ckanpackager.cli.output import echo
 
 
 @click.command()
@@ -29,9 +30,9 @@ def refresh(context: CliContext, /, given: remote.Options, names: tuple[str, ...
     for found in refresher.refresh(names, time.time(), force=force):
         if found.state == "failed":
             failed = True
-            click.echo(f"ckanpackager: {found.name}: {found.error}; the last archive stays", err=True)
+            echo(f"ckanpackager: {found.name}: {found.error}; the last archive stays", err=True)
         elif not context.quiet:
-            click.echo(f"{found.name}: {found.state}{f', job {found.job}' if found.job else ''}")
+            echo(f"{found.name}: {found.state}{f', job {found.job}' if found.job else ''}")
     sys.exit(1 if failed else 0)
 
 
@@ -42,4 +43,4 @@ def _remote(context: CliContext, given: remote.Options, names: tuple[str, ...], 
         response = remote.call(given, "/refresh", {"name": name}, "packages")
         for package, state in response["packages"].items():
             if not context.quiet:
-                click.echo(f"{package}: {state}")
+                echo(f"{package}: {state}")

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
+from ckanpackager.cli.output import echo
 from ckanpackager.errors import BadRequest, NotAuthorized, TemporaryFailure
 from ckanpackager.status import JobReport, ServiceStatus
 
@@ -139,7 +140,7 @@ def follow(given: Options, id: str, *, quiet: bool) -> int:
         time.sleep(POLL)
     if job.state == "done":
         if not quiet:
-            click.echo(job.download_url or job.state)
+            echo(job.download_url or job.state)
         return 0
-    click.echo(f"ckanpackager: {id}: {job.message or job.state}", err=True)
+    echo(f"ckanpackager: {id}: {job.message or job.state}", err=True)
     return 1

@@ -13,8 +13,9 @@ from msgspec.structs import replace
 
 from ckanpackager.cli import remote
 from ckanpackager.cli.context import CliContext
+from ckanpackager.cli.output import echo
 from ckanpackager.cli.progress import line
-from ckanpackager.errors import BadRequest
+from ckanpackager.errors import BadRequest, printable
 from ckanpackager.jobs.request import QUEUES
 from ckanpackager.status import (
     JobReport,
@@ -52,9 +53,9 @@ def status(context: CliContext, /, given: remote.Options, job: str | None, forma
         return
     if format == "json":
         values = {"status": "success", "success": True, **msgspec.to_builtins(found)}
-        click.echo(json.dumps(values, indent=2))
+        echo(json.dumps(values, indent=2))
     else:
-        click.echo("\n".join(lines))
+        echo("\n".join(lines))
 
 
 @click.command()
@@ -192,14 +193,16 @@ def _state(job: JobReport, now: float) -> str:
 def _print_table(table: str, answer: Any, format: str) -> None:
     rows = [{"resource_id": id, **counts} for id, counts in answer.items()] if table == "totals" else answer
     if format == "json":
-        click.echo(json.dumps({"status": "success", "success": True, table: answer}, indent=2))
+        echo(json.dumps({"status": "success", "success": True, table: answer}, indent=2))
     elif format == "csv" and rows:
         writer = csv.DictWriter(sys.stdout, list(rows[0]), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows(
+            {name: printable(cell) if isinstance(cell, str) else cell for name, cell in row.items()} for row in rows
+        )
     elif format == "table":
         readable = [{**row, "timestamp": local_time(row["timestamp"])} if "timestamp" in row else row for row in rows]
-        click.echo(_columns(readable, headers="keys", disable_numparse=True) if readable else f"no {table}")
+        echo(_columns(readable, headers="keys", disable_numparse=True) if readable else f"no {table}")
 
 
 def _columns(rows: Any, **options: Any) -> str:

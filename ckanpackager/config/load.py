@@ -81,8 +81,7 @@ def cross_checks(settings: Settings) -> _Faults:
     """What is wrong with values of the right types: the keys concerned, the faulty one first, and words."""
     yield from _mail_checks(settings)
     yield from _engine_checks(settings)
-    if not _is_url(settings.receiver.public_url):
-        yield ("public_url",), _URL
+    yield from _url_checks(settings)
     first, last = settings.spool.retry_delay, settings.spool.retry_delay_max
     if first > last:
         yield ("retry_delay", "retry_delay_max"), f"{first:g} is greater than retry_delay_max, {last:g}"
@@ -143,6 +142,16 @@ def _named_checks(packages: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
                 schedule.parse(str(refresh))
             except ValueError as error:
                 yield f"{name}.refresh: {error}"
+
+
+def _url_checks(settings: Settings) -> _Faults:
+    receiver, portal = settings.receiver, settings.portal
+    urls = {"public_url": receiver.public_url, "portal_url": portal.portal_url, "portal_logo": portal.portal_logo}
+    for key, url in urls.items():
+        if not _is_url(url):
+            yield (key,), _URL
+    if settings.mail.email_accepted and receiver.public_url is None:
+        yield ("public_url", "email_accepted"), "missing, and email_accepted mails the address of the job page"
 
 
 def _mail_checks(settings: Settings) -> _Faults:

@@ -9,7 +9,7 @@ stand in `Meta(extra=...)`:
     path          its value is or holds a path, relative to the file: directory, log, definition, definitions,
                   extension_fields or database
     url           its value is a URL
-    template      its value is a template of a mail: link, failure or doi
+    template      its value is a template of a mail: link, failure, accepted or doi
     single_line   its value has one line
     example       every site sets it; the documented example shows this value
 """
@@ -21,51 +21,7 @@ from urllib.parse import quote
 from msgspec import Meta, Struct, field
 from msgspec.structs import FieldInfo, fields
 
-EMAIL_BODY = """\
-Hello,
-
-The data you requested from {ckan_host} is ready:
-
-{download_url}
-
-Rows: {rows}
-Size: {size}
-Available until: {expires}
-
-Please note: {notes}
-
-{doi_body}
-"""
-
-EMAIL_BODY_HTML = """\
-<p>Hello,</p>
-<p>The data you requested from {ckan_host} is ready:</p>
-<p><a href="{download_url}">{download_url}</a></p>
-<ul>
-<li>Rows: {rows}</li>
-<li>Size: {size}</li>
-<li>Available until: {expires}</li>
-</ul>
-<p>Please note: {notes}</p>
-{doi_body_html}
-"""
-
-EMAIL_FAILURE_BODY = """\
-Hello,
-
-The data you requested from {ckan_host} (resource {resource_id}) could not be packaged:
-
-{error}
-
-If you ask its administrators about this, please give them the number of your request: {job}
-"""
-
-EMAIL_FAILURE_BODY_HTML = """\
-<p>Hello,</p>
-<p>The data you requested from {ckan_host} (resource {resource_id}) could not be packaged:</p>
-<p>{error}</p>
-<p>If you ask its administrators about this, please give them the number of your request: {job}</p>
-"""
+from ckanpackager.config import mail_templates
 
 ASSOCIATED_MEDIA: dict[str, Any] = {
     "extension": "multimedia",
@@ -81,15 +37,15 @@ ASSOCIATED_MEDIA: dict[str, Any] = {
 """What a field named associatedMedia becomes; a licence that is not told is not made up."""
 
 Text = Annotated[str, Meta(min_length=1)]
-Days = Annotated[float, Meta(gt=0)]
-Seconds = Annotated[float, Meta(gt=0)]
+Days = Annotated[float, Meta(gt=0, le=36500)]
+Seconds = Annotated[float, Meta(gt=0, le=31_536_000)]  # a year: no clock or socket takes much more
 
 
 class Workers(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How many workers may be at work at once, by queue."""
 
-    fast: Annotated[int, Meta(ge=0)] = 1
-    slow: Annotated[int, Meta(ge=0)] = 1
+    fast: Annotated[int, Meta(ge=0, le=1000)] = 1
+    slow: Annotated[int, Meta(ge=0, le=1000)] = 1
 
 
 class RetryFor(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -126,11 +82,11 @@ class Receiver(Struct, frozen=True, kw_only=True):
     success_message: Annotated[
         str, Meta(description="What the portal may show its user when a request was accepted.")
     ] = "Your request has been accepted: the link will be sent to you by e-mail when the data is ready."
-    max_request_size: Annotated[int, Meta(ge=1024, description="Largest body of a request that is read, in bytes.")] = (
-        1024 * 1024
-    )
+    max_request_size: Annotated[
+        int, Meta(ge=1024, le=2**30, description="Largest body of a request that is read, in bytes.")
+    ] = 1024 * 1024
     max_jobs_per_email: Annotated[
-        Annotated[int, Meta(ge=1)] | None,
+        Annotated[int, Meta(ge=1, le=10**9)] | None,
         Meta(description="Most open jobs for one e-mail address; a request beyond them is refused. Unset: no limit."),
     ] = None
 
@@ -153,10 +109,13 @@ class Spool(Struct, frozen=True, kw_only=True):
         ),
     ] = Workers()
     slow_request: Annotated[
-        int, Meta(ge=0, description="Requests for more rows than this, or for all of them, wait in the slow queue.")
+        int,
+        Meta(
+            ge=0, le=10**15, description="Requests for more rows than this, or for all of them, wait in the slow queue."
+        ),
     ] = 50000
     max_attempts: Annotated[
-        int, Meta(ge=1, description="How many workers may die while they work on a job before the job fails.")
+        int, Meta(ge=1, le=10**6, description="How many workers may die while they work on a job before the job fails.")
     ] = 5
     retry_for: Annotated[
         RetryFor,
@@ -169,7 +128,7 @@ class Spool(Struct, frozen=True, kw_only=True):
         Seconds, Meta(description="Seconds before the second attempt; doubled before each further one.")
     ] = 60
     retry_delay_max: Annotated[Seconds, Meta(description="Most seconds between two attempts.")] = 3600
-    keep_done: Annotated[Days, Meta(description="Days that `ckanpackager clean` keeps finished jobs.")] = 7
+    keep_done: Annotated[Days, Meta(description="Days that `ckanpackager clean` keeps finished jobs.")] = 30
     keep_failed: Annotated[Days, Meta(description="Days that `ckanpackager clean` keeps failed jobs.")] = 30
 
 
@@ -215,6 +174,7 @@ class Ckan(Struct, frozen=True, kw_only=True):
         int,
         Meta(
             ge=1,
+            le=10**7,
             description="Most rows to ask for in one request. Wide rows are asked for in smaller pages, so that "
             "memory stays small, and so are slow ones: CKAN sites cut requests off after 60 seconds. CKAN grants at "
             "most 32000 unless its ckan.datastore.search.rows_max says otherwise.",
@@ -303,6 +263,7 @@ class Archives(Struct, frozen=True, kw_only=True):
         float,
         Meta(
             ge=0,
+            le=36500 * 86400,
             description="Seconds during which the same request is served with the archive that exists already. "
             "0: each is built anew.",
         ),
@@ -353,7 +314,9 @@ class Mail(Struct, frozen=True, kw_only=True):
     """E-mail
 
     Placeholders of the subjects and bodies: {resource_id} {zip_file_name} {ckan_host} {doi} {doi_body} {doi_body_html}
-    {download_url} (the link) {rows} {size} {expires} {job} {status_url} {error} {notes} (what the archive lacks, say).
+    {download_url} (the link) {rows} {size} {expires} {job} {status_url} {error} {notes} (what the archive lacks, say)
+    {title} {dataset_title} {publisher} {licence} {citation} (of the data, as the CKAN site tells them) {format} {query}
+    (filters, search and the like, in words) {sha256} (of the archive) {contact} {portal_name}.
     A line is left out if all its placeholders are empty. A brace that belongs to no placeholder is written twice.
     """
 
@@ -400,14 +363,18 @@ class Mail(Struct, frozen=True, kw_only=True):
     ] = "ckanpackager <nobody@localhost>"
     email_subject: Annotated[
         Text, Meta(extra={"template": "link", "single_line": True}, description="Subject of the mail with the link.")
-    ] = "Resource from {ckan_host}"
+    ] = mail_templates.LINK_SUBJECT
     email_body: Annotated[Text, Meta(extra={"template": "link"}, description="Text of the mail with the link.")] = (
-        EMAIL_BODY
+        mail_templates.LINK_BODY
     )
     email_body_html: Annotated[
         Text | None,
-        Meta(extra={"template": "link"}, description="The same as HTML; values are escaped. null: no HTML part."),
-    ] = EMAIL_BODY_HTML
+        Meta(
+            extra={"template": "link"},
+            description="The same as HTML; values are escaped. A page is put around it, unless it is one. null: no "
+            "HTML part.",
+        ),
+    ] = mail_templates.LINK_BODY_HTML
     doi_body: Annotated[
         str,
         Meta(
@@ -424,17 +391,50 @@ class Mail(Struct, frozen=True, kw_only=True):
             extra={"template": "failure", "single_line": True},
             description="Subject of the failure mail.",
         ),
-    ] = "Resource from {ckan_host} could not be packaged"
+    ] = mail_templates.FAILURE_SUBJECT
     email_failure_body: Annotated[Text, Meta(extra={"template": "failure"}, description="Its text.")] = (
-        EMAIL_FAILURE_BODY
+        mail_templates.FAILURE_BODY
     )
     email_failure_body_html: Annotated[
         Text | None, Meta(extra={"template": "failure"}, description="Its HTML; null: no HTML part.")
-    ] = EMAIL_FAILURE_BODY_HTML
+    ] = mail_templates.FAILURE_BODY_HTML
+    email_accepted: Annotated[
+        bool,
+        Meta(
+            description="Mail the address of the job page when a request was accepted, before anything is packaged; "
+            "needs public_url. If that mail fails, the job goes on."
+        ),
+    ] = False
+    email_accepted_subject: Annotated[
+        Text, Meta(extra={"template": "accepted", "single_line": True}, description="Subject of that mail.")
+    ] = mail_templates.ACCEPTED_SUBJECT
+    email_accepted_body: Annotated[Text, Meta(extra={"template": "accepted"}, description="Its text.")] = (
+        mail_templates.ACCEPTED_BODY
+    )
+    email_accepted_body_html: Annotated[
+        Text | None, Meta(extra={"template": "accepted"}, description="Its HTML; null: no HTML part.")
+    ] = mail_templates.ACCEPTED_BODY_HTML
 
     def archive_url(self, name: str) -> str:
         """The address of an archive; an empty text where `download_url` is unset."""
         return f"{self.download_url}/{quote(name)}" if self.download_url else ""
+
+
+class Portal(Struct, frozen=True, kw_only=True):
+    """The portal, in mails and on job pages"""
+
+    portal_name: Annotated[Text | None, Meta(description="Its name. Unset: the host of the CKAN site.")] = None
+    portal_url: Annotated[
+        str | None,
+        Meta(extra={"url": True}, description="Its address, where data can be requested again. Unset: no link."),
+    ] = None
+    portal_logo: Annotated[
+        str | None, Meta(extra={"url": True}, description="Address of its logo, shown on job pages. Unset: none.")
+    ] = None
+    contact: Annotated[
+        Text | None,
+        Meta(description="Whom requesters may ask: an e-mail address, or a few words. Unset: not told."),
+    ] = None
 
 
 class Statistics(Struct, frozen=True, kw_only=True):
@@ -455,7 +455,7 @@ class Statistics(Struct, frozen=True, kw_only=True):
         Literal["keyed", "bcrypt"],
         Meta(
             description="How: keyed, by anonymize_key; or bcrypt, as the original did, so that its database goes on "
-            "(pip install 'ckanpackager[bcrypt]'). bcrypt's salt is the domain: whoever has the database can try "
+            "(pip install 'ckanpackager[bcrypt]'). bcrypt's salt is the domain: a person who has the database can try "
             "addresses."
         ),
     ] = "keyed"
@@ -551,6 +551,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     ckan: Ckan = Ckan()
     archives: Archives = Archives()
     mail: Mail = Mail()
+    portal: Portal = Portal()
     statistics: Statistics = Statistics()
     darwin_core: DarwinCore = DarwinCore()
     named: NamedPackages = NamedPackages()

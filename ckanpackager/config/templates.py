@@ -24,6 +24,16 @@ PLACEHOLDERS = (
     "status_url",
     "error",
     "notes",
+    "title",
+    "dataset_title",
+    "publisher",
+    "format",
+    "query",
+    "licence",
+    "citation",
+    "sha256",
+    "contact",
+    "portal_name",
 )
 """What the templates of a mail may use."""
 

@@ -112,15 +112,16 @@ class Reading:
         except (yaml.YAMLError, ValueError):
             return self.fault(key, "YAML cannot make a value of this; put text in quotes")
         got = _got(value, node, secret=key in self.secret)
+        number = isinstance(value, (int, float)) and type(value) is not bool
+        if number and not _PLAIN_NUMBER.fullmatch(node.value) and _bare(wanted) in (int, float):
+            # YAML reads 0700 as 448 and 1:30 as 90.
+            return self.fault(key, f"expected a number in plain decimal digits, got {got}")
         try:
             good = msgspec.convert(value, wanted)
         except msgspec.ValidationError as error:
             expected = _expected(str(error), wanted)
             quote = "; put it in quotes" if "text" in expected and value is not None and type(value) is not str else ""
             return self.fault(key, f"expected {expected}, got {got}{quote}")
-        if isinstance(value, (int, float)) and type(value) is not bool and not _PLAIN_NUMBER.fullmatch(node.value):
-            # YAML reads 0700 as 448 and 1:30 as 90.
-            return self.fault(key, f"expected a number in plain decimal digits, got {got}")
         return good
 
     def fault(self, key: str, words: str) -> Any:
@@ -147,9 +148,18 @@ def read(path: Path) -> Reading:
         raise errors_in(path, [Fault(line, "", "a control character; remove it")]) from None
     except yaml.MarkedYAMLError as error:
         raise errors_in(path, [_syntax(error)]) from None
+    except RecursionError:
+        raise _too_deep(path) from None
     if not (root is None or isinstance(root, yaml.MappingNode)):
         raise errors_in(path, [Fault(root.start_mark.line + 1, "", "expected `key: value` in each line")])
-    return Reading(loader, root)
+    try:
+        return Reading(loader, root)
+    except RecursionError:
+        raise _too_deep(path) from None
+
+
+def _too_deep(path: Path) -> ConfigError:
+    return errors_in(path, [Fault(0, "", "nested too deeply, or an alias within its own anchor")])
 
 
 def _syntax(error: yaml.MarkedYAMLError) -> Fault:
@@ -183,7 +193,7 @@ def _expected(error: str, wanted: Any) -> str:
     words = re.sub("`(.+?)`", lambda found: " or ".join(_TYPES.get(t, t) for t in found[1].split(" | ")), words)
     for theirs, ours in _LIMITS:
         words = words.replace(theirs, ours)
-    return words
+    return re.sub(r"\.0\b", "", words)
 
 
 def _got(value: Any, node: yaml.Node, *, secret: bool) -> str:

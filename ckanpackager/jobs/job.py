@@ -20,6 +20,16 @@ have accepted the mail; `died`: the worker did; `spool`: it could not be written
 """
 
 
+class Description(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What mails and pages say of the data in an archive; what is not known is an empty text."""
+
+    title: str = ""  # of the resource, or of the dataset if all of it was requested
+    dataset_title: str = ""
+    publisher: str = ""
+    licence: str = ""
+    citation: str = ""
+
+
 class Archive(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An archive in the store."""
 
@@ -28,6 +38,8 @@ class Archive(Struct, frozen=True, kw_only=True, omit_defaults=True):
     rows: int | None = None
     published: Moment
     notes: tuple[str, ...] = ()
+    sha256: str = ""  # of the file, as hex digits
+    description: Description = Description()
     complete: bool = True  # whether equal requests may get it, too
     fingerprint: str | None = None  # of a named package's source, when its archive was asked for
 
@@ -64,6 +76,7 @@ class Job(Struct, frozen=True, kw_only=True, omit_defaults=True):
     alerted: bool = False  # whether administrators were told that it has failed for long
     cancelled: bool = False
     key_removed: bool = False  # the request had an API key, which is kept no longer than the job is open
+    accepted_mailed_at: Moment | None = None
     link_mailed_at: Moment | None = None
     failure_mailed_at: Moment | None = None
     request_counted_at: Moment | None = None

@@ -6,6 +6,8 @@ from ckanpackager.config.settings import Mail, Settings
 from ckanpackager.config.templates import PLACEHOLDERS, render
 from ckanpackager.errors import one_line
 from ckanpackager.jobs.job import Job
+from ckanpackager.jobs.words import format_in_words, selection_of
+from ckanpackager.metadata.query import query_on_a_line
 from ckanpackager.status import archive_url, expiry, human_size, human_time
 
 NOTES_MAILED = 20  # at most; the archive's datapackage.json and the job's page have all of them
@@ -20,6 +22,11 @@ def mail_placeholders(job: Job, settings: Settings, now: float) -> dict[str, str
         "job": job.id,
         "status_url": settings.receiver.job_url(job.id),
         "error": job.public_failure or job.failure or "",
+        "title": job.request.resource_id,
+        "format": format_in_words(job.request),
+        "query": query_on_a_line(selection_of(job.request)),
+        "contact": settings.portal.contact or "",
+        "portal_name": settings.portal.portal_name or job.request.host,
     }
     if archive := job.archive:
         values |= {
@@ -29,6 +36,12 @@ def mail_placeholders(job: Job, settings: Settings, now: float) -> dict[str, str
             "size": human_size(archive.size),
             "expires": human_time(expiry(archive, settings)),
             "notes": _summary(archive.notes),
+            "sha256": archive.sha256,
+            "title": archive.description.title or job.request.resource_id,
+            "dataset_title": archive.description.dataset_title,
+            "publisher": archive.description.publisher,
+            "licence": archive.description.licence,
+            "citation": archive.description.citation,
         }
     return values
 

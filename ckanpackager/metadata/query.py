@@ -28,6 +28,11 @@ def query_in_words(query: Mapping[str, Any]) -> list[tuple[str, str]]:
     return words
 
 
+def query_on_a_line(query: Mapping[str, Any]) -> str:
+    """The same as one line; an empty text if all rows and fields were asked for."""
+    return "; ".join(f"{heading}: {sentence}" for heading, sentence in query_in_words(query))
+
+
 def _conditions(filters: Any) -> list[str]:
     """What each filter wants; all of them hold at once."""
     if isinstance(filters, list):

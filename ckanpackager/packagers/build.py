@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ckanpackager.archives import layout, writer
 from ckanpackager.archives.store import Store
@@ -58,15 +59,17 @@ def build(order: Order, settings: Settings, store: Store, tell: Tell, clock: Clo
                 order.package,
                 rows=result.rows,
                 notes=result.notes,
+                description=result.description,
                 fingerprint=order.fingerprint,
                 now=clock(),
             )
         return store.publish(
             part,
             order.directory,
-            layout.file_name(result.title, order.request.resource_id, began),
+            layout.file_name(result.description.title, order.request.resource_id, began),
             rows=result.rows,
             notes=result.notes,
+            description=result.description,
             complete=result.complete,
             now=clock(),
         )
@@ -85,7 +88,10 @@ def _write(part: Path, request: Request, settings: Settings, tell: Tell, now: fl
         )
         with writer.create(part, settings.archives, now) as writing:
             result = packager(request.task)(request, writing, packaging)
-        return result if result.title else dataclasses.replace(result, title=title_of(request, client))
+        if not result.description.title:
+            titled = replace(result.description, title=title_of(request, client))
+            result = dataclasses.replace(result, description=titled)
+        return result
 
 
 @contextlib.contextmanager

@@ -1,11 +1,12 @@
 """What each task does: a function `package(request, archive, context) -> Result` in a module of its own."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 
 from ckanpackager.config.settings import Archives, Ckan, DarwinCore
 from ckanpackager.http_client import Client
+from ckanpackager.jobs.job import Description
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Result:
     rows: int | None
     notes: tuple[str, ...] = ()
     complete: bool = True  # False: the same request is packaged anew
-    title: str = ""  # of what was packaged
+    description: Description = field(default_factory=Description)
 
 
 def packager(task: str) -> Callable[..., Result]:

@@ -12,6 +12,7 @@ from ckanpackager.ckan import actions
 from ckanpackager.errors import CkanpackagerError, PermanentFailure, TemporaryFailure
 from ckanpackager.formats.registry import FORMATS, without_suffix
 from ckanpackager.hosts import without_secrets
+from ckanpackager.jobs.job import Description
 from ckanpackager.jobs.request import PackageDataset
 from ckanpackager.metadata import datapackage, readme
 from ckanpackager.metadata.contents import Contents, Missing, OtherFile, TableFile
@@ -37,6 +38,7 @@ def package(request: PackageDataset, archive: Archive, context: PackagingContext
         packing.add(resource)
     if not packing.files:
         raise packing.worst(f"dataset {request.dataset_id}: it has no resources")
+    summary = Description(title=str(shown.get("title") or shown.get("name") or ""))
     if description.is_wanted(context):
         dataset = dataset_from(shown, site_of(without_secrets(request.api_url)), request.dataset_id)
         contents = Contents(
@@ -49,8 +51,8 @@ def package(request: PackageDataset, archive: Archive, context: PackagingContext
             sources=[page for page in (dataset.page, dataset.homepage) if page],
         )
         description.write(archive, contents, context)
-    title = str(shown.get("title") or shown.get("name") or "")
-    return Result(packing.rows, tuple(packing.notes), complete=not packing.missing, title=title)
+        summary = description.summary(contents)
+    return Result(packing.rows, tuple(packing.notes), complete=not packing.missing, description=summary)
 
 
 class _Packing:

@@ -7,7 +7,9 @@ from msgspec.structs import replace
 from ckanpackager.archives.writer import Archive
 from ckanpackager.formats.registry import FORMATS
 from ckanpackager.hosts import without_secrets
+from ckanpackager.jobs.job import Description
 from ckanpackager.jobs.request import DatastoreRequest, PackageDatastore
+from ckanpackager.jobs.words import selection_of
 from ckanpackager.metadata.contents import Contents
 from ckanpackager.packagers import description
 from ckanpackager.packagers.context import PackagingContext, Result
@@ -30,14 +32,15 @@ def package(request: PackageDatastore, archive: Archive, context: PackagingConte
         limit=request.limit or None,  # 0 has always meant all
     )
     written = write_table(archive, "resource", format, rows, context, bom=request.bom)
-    about = description.About()
+    summary = Description()
     if description.is_wanted(context):
         about = description.about_resource(context, request.api_url, request.resource_id)
         title = about.title or request.resource_id
         table = described_table(written, title, request.api_url, request.resource_id, archive, context)
         contents = replace(contents_of(request, about, context), files=[table], notes=written.notes)
         description.write(archive, contents, context)
-    return Result(written.rows, written.notes, title=about.title)
+        summary = description.summary(contents)
+    return Result(written.rows, written.notes, description=summary)
 
 
 def query_of(request: DatastoreRequest) -> dict[str, object]:
@@ -48,8 +51,6 @@ def query_of(request: DatastoreRequest) -> dict[str, object]:
 
 def contents_of(request: DatastoreRequest, about: description.About, context: PackagingContext) -> Contents:
     """Where the rows in an archive came from; its files are added when they are complete."""
-    query = {name: value for name, value in query_of(request).items() if name != "resource_id"}
-    query |= {name: value for name in ("offset", "limit") if (value := getattr(request, name))}
     pages = [each.page for each in (about.resource, about.dataset) if each and each.page]
     return Contents(
         name=request.resource_id,
@@ -58,6 +59,6 @@ def contents_of(request: DatastoreRequest, about: description.About, context: Pa
         problem=about.problem,
         fetched=description.now(context),
         sources=[*pages, f"{without_secrets(request.api_url)}?resource_id={quote(request.resource_id)}"],
-        query=query,
+        query=selection_of(request),
         doi=request.doi or "",
     )

@@ -12,6 +12,7 @@ from ckanpackager.archives.writer import Archive
 from ckanpackager.ckan import actions
 from ckanpackager.errors import CkanpackagerError
 from ckanpackager.hosts import without_secrets
+from ckanpackager.jobs.job import Description
 from ckanpackager.metadata import datapackage, readme
 from ckanpackager.metadata.contents import Contents
 from ckanpackager.metadata.dataset import Dataset, Resource, dataset_from, resource_from, site_of
@@ -60,6 +61,18 @@ def about_resource(context: PackagingContext, address: str, resource_id: str) ->
         return About(resource=resource, problem=str(error))
     dataset = dataset_from(package, site)
     return About(dataset, resource_from(shown, dataset))
+
+
+def summary(contents: Contents) -> Description:
+    """What mails and job pages say of the data."""
+    dataset, resource = contents.dataset, contents.resource
+    return Description(
+        title=(resource or dataset).title if resource or dataset else "",  # type: ignore[union-attr]
+        dataset_title=dataset.title if dataset and resource else "",
+        publisher=dataset.publisher if dataset else "",
+        licence=dataset.licence.name if dataset and dataset.licence else "",
+        citation=contents.citation,
+    )
 
 
 def write(archive: Archive, contents: Contents, context: PackagingContext, *, machine_readable: bool = True) -> None:

@@ -76,7 +76,7 @@ def package(request: PackageDwcArchive, archive: Archive, context: PackagingCont
         description.write(
             archive, replace(contents, files=[core, *others], notes=rows.notes), context, machine_readable=False
         )
-    return Result(count, rows.notes, title=about.title)
+    return Result(count, rows.notes, description=description.summary(contents))
 
 
 def _filled(eml: str, now: datetime) -> bytes:

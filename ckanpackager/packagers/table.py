@@ -83,11 +83,9 @@ def write_table(
         for page in rows.pages:
             if page.records is None:
                 yield Page(page.text)
-            elif format.raw_records:
-                yield Page(records=page.records)
             else:
                 for batch in page.records.batches():
-                    yield Page(records=list(as_lists(batch, names)))
+                    yield Page(records=batch if format.raw_records else list(as_lists(batch, names)))
             count += page.rows
             context.tell(count, rows.total)
 

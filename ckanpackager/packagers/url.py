@@ -7,6 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 from ckanpackager import names
 from ckanpackager.archives.writer import Archive
+from ckanpackager.jobs.job import Description
 from ckanpackager.jobs.request import PackageUrl
 from ckanpackager.metadata.contents import Contents, OtherFile
 from ckanpackager.packagers import description
@@ -21,11 +22,13 @@ def package(request: PackageUrl, archive: Archive, context: PackagingContext) ->
             for chunk in chunks:
                 entry.write(chunk)
                 context.tell(0, None)
-    about = description.About()
+    summary = Description()
     if description.is_wanted(context):
         about = description.about_resource(context, request.resource_url, request.resource_id)
-        description.write(archive, _contents(request, name, about, archive, context), context)
-    return Result(rows=None, title=about.title)
+        contents = _contents(request, name, about, archive, context)
+        description.write(archive, contents, context)
+        summary = description.summary(contents)
+    return Result(rows=None, description=summary)
 
 
 def _contents(
@@ -52,12 +55,21 @@ def _public(url: str) -> str:
 
 def name_of_download(headers: Mapping[str, str], url: str) -> str:
     """The name that the server gives the file (RFC 6266), else the last part of the URL's path, made harmless."""
-    message = Message()
-    message["Content-Disposition"] = _utf8(headers.get("Content-Disposition", "attachment"))
-    given = [value for name, value in message.get_params([], "Content-Disposition") if name == "filename"]
-    given.sort(key=lambda value: isinstance(value, str))  # filename*=, a tuple, is the better one
-    said = collapse_rfc2231_value(given[0]) if given else ""
+    said = _name_in(headers.get("Content-Disposition", ""))
     return names.file_name(said) or names.file_name(unquote(urlsplit(url).path)) or "resource"
+
+
+def _name_in(header: str) -> str:
+    """The file name in a Content-Disposition header; an empty text if it holds none, or one that cannot be read."""
+    message = Message()
+    try:
+        message["Content-Disposition"] = _utf8(header) or "attachment"
+        given = [value for name, value in message.get_params([], "Content-Disposition") if name == "filename"]
+        given.sort(key=lambda value: isinstance(value, str))  # filename*=, a tuple, is the better one
+        name = collapse_rfc2231_value(given[0]) if given else ""
+    except (ValueError, LookupError, TypeError):  # of a charset that is none, or not one of texts
+        return ""
+    return name.encode("utf-8", "replace").decode()
 
 
 def _utf8(header: str) -> str:

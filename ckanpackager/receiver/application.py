@@ -148,7 +148,7 @@ def _respond(environ: Environ, settings: Settings, spool: Spool, about: dict[str
         elif found[1] and layout.has_expired(Path(settings.archives.store_directory), found[1]):
             from ckanpackager.receiver import job_page
 
-            return job_page.respond_expired(environ.get("HTTP_ACCEPT", ""))
+            return job_page.respond_expired(environ.get("HTTP_ACCEPT", ""), settings.portal)
     raise _NotFound(f"there is nothing at {readable(path)}")
 
 

@@ -17,4 +17,4 @@ def respond(link: re.Match[str], accept: str, settings: Settings, now: float) ->
     archive = store.get(link[1]) if link[1] else store.named(name)
     if archive is not None:
         return Response("302 Found", b"", (("Location", store.link(archive, now + SIGNED, now)),))
-    return job_page.respond_expired(accept) if link[1] and store.has_expired(link[1]) else None
+    return job_page.respond_expired(accept, settings.portal) if link[1] and store.has_expired(link[1]) else None

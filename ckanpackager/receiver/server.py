@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import resource
 import signal
 from collections.abc import Callable, Iterable
 from email.utils import formatdate, parsedate_to_datetime
@@ -27,15 +28,29 @@ def serve(settings: Settings, host: str, port: int, say: Callable[[str], None], 
     """Serve until SIGTERM or SIGINT; `say` gets each address.  Raises ConfigError, OSError."""
     from waitress.server import create_server
 
+    from ckanpackager.receiver import slow_clients
+
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # requests may wait for a thread
     application = make_application(settings, quiet=quiet)
     if not settings.archives.store_url:
         application = with_archives(application, Path(settings.archives.store_directory))
-    most = settings.receiver.max_request_size + _TOO_MUCH
+    most, limits = settings.receiver.max_request_size + _TOO_MUCH, slow_clients.Limits()
+    _allow_files(2 * limits.connections + 200)
     try:
+        servers: dict[int, Any] = {}
         server: Any = create_server(
-            application, host=host, port=port, threads=THREADS, max_request_body_size=most, ident=None
+            application,
+            servers,
+            host=host,
+            port=port,
+            threads=THREADS,
+            max_request_body_size=most,
+            ident=None,
+            connection_limit=limits.connections + 100,  # never reached: beyond ours, the slowest makes room
+            cleanup_interval=1,
+            asyncore_use_poll=True,  # select takes no descriptors above 1023
         )
+        slow_clients.limit([each for each in servers.values() if hasattr(each, "active_channels")], limits)
     except ValueError:
         raise ConfigError(f"cannot listen on {host}: neither an address of this machine nor a name for one") from None
     signal.signal(signal.SIGTERM, _end)  # waitress completes the current requests
@@ -43,6 +58,14 @@ def serve(settings: Settings, host: str, port: int, say: Callable[[str], None], 
     for address, number in one or server.effective_listen:  # several if the host is a name, as localhost often is
         say(f"http://[{address}]:{number}/" if ":" in address else f"http://{address}:{number}/")
     server.run()
+
+
+def _allow_files(number: int) -> None:
+    """Allow so many open files, as far as that may be: a connection needs one, and its archive another."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < number:
+        most = number if hard == resource.RLIM_INFINITY else min(number, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def with_archives(application: Application, store: Path) -> Application:

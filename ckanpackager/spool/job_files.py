@@ -44,20 +44,7 @@ class JobFiles:
         return descriptor, path
 
     def give_modes(self, descriptor: int) -> None:
-        """Make a new file one that every user of the spool can read, whatever the umask and the user who writes it.
-
-        What root writes gets the spool's owner.  Raises PermissionError if the spool's owner could not read it.
-        """
-        spool = self.directory.stat()
-        shared, user = self.shared, os.geteuid()
-        if user == 0:
-            os.fchown(descriptor, spool.st_uid, spool.st_gid)
-        elif shared and os.fstat(descriptor).st_gid != spool.st_gid:
-            os.fchown(descriptor, -1, spool.st_gid)
-        elif not shared and spool.st_mode & stat.S_IWGRP and spool.st_uid != user:
-            words = "its owner could not read what this user writes: give it and its folders the mode 2770"
-            raise PermissionError(errno.EACCES, words, str(self.directory))
-        os.fchmod(descriptor, 0o660 if shared else 0o600)
+        give_modes(descriptor, self.directory)
 
     def publish(self, written: Path, target: Path) -> None:
         """Rename a file that was written to its place; it is removed if that fails."""
@@ -77,6 +64,22 @@ class JobFiles:
     def failure(self, error: OSError) -> SpoolFailure:
         """The error in words that say what to do."""
         return SpoolFailure(durable_files.explanation("spool", self.directory, error), public=OUR_FAULT)
+
+
+def give_modes(descriptor: int, directory: Path) -> None:
+    """Make a new file one that every user of a directory can read, whatever the umask and the user who writes it.
+
+    What root writes gets the directory's owner.  Raises PermissionError if the owner could not read it.
+    """
+    folder, shared, user = directory.stat(), durable_files.is_shared(directory), os.geteuid()
+    if user == 0:
+        os.fchown(descriptor, folder.st_uid, folder.st_gid)
+    elif shared and os.fstat(descriptor).st_gid != folder.st_gid:
+        os.fchown(descriptor, -1, folder.st_gid)
+    elif not shared and folder.st_mode & stat.S_IWGRP and folder.st_uid != user:
+        words = "its owner could not read what this user writes: give it and its folders the mode 2770"
+        raise PermissionError(errno.EACCES, words, str(directory))
+    os.fchmod(descriptor, 0o660 if shared else 0o600)
 
 
 def same_file(path: Path, state: os.stat_result) -> bool:

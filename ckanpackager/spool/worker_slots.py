@@ -7,7 +7,6 @@ progress.  The kernel frees the lock with the process, so a slot is never lost.
 import contextlib
 import os
 import re
-import stat
 import time
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from msgspec import Struct
 
 from ckanpackager.errors import TemporaryFailure
 from ckanpackager.jobs.request import Queue
+from ckanpackager.spool.job_files import give_modes
 
 _NAME = re.compile(r"(fast|slow)-[0-9]+")
 _LENGTH = 1024  # every writing has this length and is one system call, so that a reader never meets half of one
@@ -98,8 +98,7 @@ def _open(directory: Path, name: str) -> int:
     except FileNotFoundError:
         descriptor = os.open(directory / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         if os.fstat(descriptor).st_uid == os.geteuid():  # else another user was faster, who sets it
-            shared = directory.stat().st_mode & stat.S_ISGID and directory.stat().st_mode & stat.S_IWGRP
-            os.fchmod(descriptor, 0o660 if shared else 0o600)
+            give_modes(descriptor, directory)
         return descriptor
 
 

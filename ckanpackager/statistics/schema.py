@@ -88,8 +88,8 @@ def open_engine(stats_db: str) -> Engine:
 def open_to_read(stats_db: str) -> Engine:
     """The same for a reader, who need not be allowed to write.
 
-    SQLite's write-ahead log asks a reader for permission to write, unless the file is said not to change: nobody else
-    has it open where there is no log.
+    SQLite's write-ahead log asks a reader for permission to write, unless the file is said not to change: no other
+    process has it open where there is no log.
     """
     try:
         return open_engine(stats_db)
@@ -142,21 +142,23 @@ def _engine(stats_db: str) -> Engine:
     except (TypeError, ValueError):  # their text could quote from the password
         raise ConfigError("stats_db: expected an SQLAlchemy URL, as in sqlite:////srv/ckanpackager/stats.db") from None
     if _is_sqlite(url):
-        _make_shared(url.database or "")
+        _make_private(url.database or "")
         event.listen(engine, "connect", _write_ahead)
     return engine
 
 
-def _make_shared(file: str) -> None:
-    """In a shared directory, make the file one that the group may write, whatever the umask.
+def _make_private(file: str) -> None:
+    """Make the file one that no other user may read, or that only the group may in a shared directory.
 
     SQLite gives the files beside it the same mode.
     """
+    if not file or file.startswith(("file:", ":")):
+        return
     with suppress(OSError):  # it exists already, or cannot be made, which SQLite reports
-        if is_shared(Path(file).parent):
-            descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o660)
-            os.fchmod(descriptor, 0o660)
-            os.close(descriptor)
+        mode = 0o660 if is_shared(Path(file).parent) else 0o600
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        os.fchmod(descriptor, mode)
+        os.close(descriptor)
 
 
 def _is_sqlite(url: URL) -> bool:

@@ -11,6 +11,7 @@ from ckanpackager.jobs.request import Queue
 from ckanpackager.spool.claim import Claim
 from ckanpackager.spool.queue import Spool
 from ckanpackager.spool.worker_slots import Slot
+from ckanpackager.worker.accepted_mails import AcceptedMails
 from ckanpackager.worker.runner import Runner, Show
 from ckanpackager.worker.signals import Stop
 
@@ -44,7 +45,8 @@ def work(spool: Spool, settings: Settings, queues: Sequence[Queue], limits: Limi
     A queue whose worker slots are all taken is left to other workers.  Raises TemporaryFailure if the spool fails.
     """
     with ExitStack() as stack:
-        backlog, runner = Backlog(spool, settings, queues, limits), Runner(spool, settings, stop, show, stack)
+        accepted = AcceptedMails(spool, settings, stop)
+        backlog, runner = Backlog(spool, settings, queues, limits, accepted), Runner(spool, settings, stop, show, stack)
         if settings.engine.engine == "celery":
             from ckanpackager.worker.dispatcher import dispatch
 
@@ -68,7 +70,10 @@ def _one_by_one(backlog: "Backlog", runner: Runner, stop: Stop) -> Tally:
 class Backlog:
     """The jobs that wait in the queues of a worker, as far as its limits go."""
 
-    def __init__(self, spool: Spool, settings: Settings, queues: Sequence[Queue], limits: Limits) -> None:
+    def __init__(
+        self, spool: Spool, settings: Settings, queues: Sequence[Queue], limits: Limits, accepted: AcceptedMails
+    ) -> None:
+        self._accepted = accepted
         self._spool, self._workers, self._limits = spool, settings.spool.workers, limits
         self._claims = {queue: spool.claim_due(queue, time.time) for queue in queues}
         self._ends = time.monotonic() + limits.max_time if limits.max_time else None
@@ -99,6 +104,7 @@ class Backlog:
 
         The slot is held for one job only: while this worker runs a slow one, another may run the fast ones.
         """
+        self._accepted.send()
         for queue, claims in self._claims.items():
             slot = self._spool.acquire_slot(queue, getattr(self._workers, queue))
             if slot is None:

@@ -24,6 +24,7 @@ from ckanpackager.http_client import Refused
 from ckanpackager.jobs.job import Attempt, Job, Outcome
 from ckanpackager.spool.claim import Claim
 from ckanpackager.worker import retry
+from ckanpackager.worker.accepted_mails import is_due, send_accepted
 from ckanpackager.worker.signals import Stopped
 from ckanpackager.worker.steps import DELIVERY_STEPS, FAILURE_STEPS, Record, Step, WorkerContext, applies, expired
 
@@ -41,6 +42,8 @@ def run_job(claim: Claim, context: WorkerContext) -> bool:
     """
     before = claim.job
     try:
+        if context.settings.mail.email_accepted and is_due(claim.job):
+            send_accepted(claim, context.settings, context.stop)
         claim.save(**start_attempt(claim, context))
         if claim.job.failure is None:
             run_steps(claim, context, [step for step in DELIVERY_STEPS if applies(step, claim.job)])

@@ -12,8 +12,8 @@ from ckanpackager.archives.store import Store
 from ckanpackager.config.settings import Settings
 from ckanpackager.errors import PermanentFailure, TemporaryFailure
 from ckanpackager.jobs.job import Archive, Job, Kind
+from ckanpackager.mail import compose as mails
 from ckanpackager.mail import send
-from ckanpackager.mail.compose import compose
 from ckanpackager.mail.placeholders import mail_placeholders
 from ckanpackager.packagers.build import Order, existing
 from ckanpackager.spool.alerts import Alerts
@@ -62,7 +62,7 @@ class Step:
 def applies(step: Step, job: Job) -> bool:
     """Whether a step applies to the job.
 
-    A named package is refreshed for nobody: no mail, and it is no request; that it failed is counted.  After a failure,
+    A named package has no requester: no mail, and it is no request; that it failed is counted.  After a failure,
     a requester whose archive exists, or who may have a link, gets no failure mail, unless an administrator cancelled
     the request; and that is no error.
     """
@@ -104,21 +104,23 @@ def _order(job: Job, context: WorkerContext) -> Order:
 def _mail_link(job: Job, context: WorkerContext, accepted: Record) -> float:
     if not job.archive or expired(job.archive, context) or not context.store.get(job.archive.name.partition("/")[0]):
         raise TemporaryFailure("the archive was removed before its link was mailed; it is built again")
-    return _mail(job, context, accepted, failed=False)
+    return _mail(job, context, accepted, "link")
 
 
 def _mail_failure(job: Job, context: WorkerContext, accepted: Record) -> float:
-    return _mail(job, context, accepted, failed=True)
+    return _mail(job, context, accepted, "failure")
 
 
-def _mail(job: Job, context: WorkerContext, accepted: Record, *, failed: bool) -> float:
+def _mail(job: Job, context: WorkerContext, accepted: Record, kind: mails.Kind) -> float:
     now = context.clock()
-    retried = f".{job.attempts_before_retry}" if failed and job.attempts_before_retry else ""  # another failure mail
-    message = compose(
+    retried = (
+        f".{job.attempts_before_retry}" if kind == "failure" and job.attempts_before_retry else ""
+    )  # another failure mail
+    message = mails.compose(
         context.settings.mail,
         job.request.email,
         mail_placeholders(job, context.settings, now),
-        failed=failed,
+        kind=kind,
         job=job.id + retried,
         now=datetime.fromtimestamp(now, UTC),
     )

@@ -3,13 +3,14 @@
 #
 #   sh contrib/docker/build.sh                  on Debian's image, from a registry
 #   sh contrib/docker/build.sh --own-base       on a Debian made here by mmdebstrap, without any registry of images
+#   BASE=localhost/debian:bookworm sh contrib/docker/build.sh         on that one, or another, again
 #
 # Needs buildah, and for --own-base mmdebstrap (both in Debian).  BUILDAH_OPTIONS go to `buildah build`, as in
 # "--volume /etc/pip.conf:/etc/pip.conf:ro".
 set -eu
 cd "$(dirname "$0")/../.."
 storage="--storage-driver vfs"
-base=
+base=${BASE:-}
 
 if [ "${1:-}" = --own-base ]; then
     base=localhost/debian:bookworm

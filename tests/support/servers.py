@@ -3,10 +3,8 @@
 Where a program is missing the test is skipped, with the reason.  `.ci/run` installs them all.
 """
 
-import importlib.util
 import os
 import pwd
-import shutil
 import signal
 import socket
 import subprocess
@@ -19,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.programs import needs as needs_program
+from support.programs import needs_library
 from support.workspace import until
 
-SYSTEM_PATH = f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin"
 POSTGRESQL = Path("/usr/lib/postgresql")  # where Debian has it, by version
 
 
@@ -35,14 +34,7 @@ def free_port() -> int:
 def needs(*modules: str) -> None:
     """Skip where a library is missing."""
     for module in modules:
-        if importlib.util.find_spec(module) is None:
-            pytest.skip(f"{module} is not installed")
-
-
-def program(name: str, *directories: Path) -> str:
-    """Where a program is; skipped where it is not installed."""
-    path = ":".join([*map(str, directories), str(Path(sys.executable).parent), SYSTEM_PATH])
-    return shutil.which(name, path=path) or pytest.skip(f"{name} is not installed")
+        needs_library(module, extra="engines")
 
 
 @contextmanager
@@ -74,7 +66,7 @@ class Redis:
 
     def start(self) -> None:
         words = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-        command = [program("redis-server"), *words, "--dir", str(self._directory)]
+        command = [needs_program("redis-server", debian="redis-server"), *words, "--dir", str(self._directory)]
         self._stack = process(command, self._directory / "redis.log")
         started = self._stack.__enter__()
         until(lambda: listens(self.port) or started.poll() is not None)
@@ -98,7 +90,9 @@ def redis_server(directory: Path) -> Iterator[Redis]:
 def postgresql() -> Iterator[str]:
     """A PostgreSQL cluster of its own; its URL without a database, as in postgresql+psycopg://user@host:port/."""
     versions = sorted(POSTGRESQL.glob("*/bin"), key=lambda path: float(path.parent.name), reverse=True)
-    initdb, server = program("initdb", *versions), program("postgres", *versions)
+    if not versions:
+        pytest.skip("PostgreSQL is not installed (Debian: postgresql)")
+    initdb, server = str(versions[0] / "initdb"), str(versions[0] / "postgres")
     user: dict[str, Any] = {}
     if os.geteuid() == 0:  # as which PostgreSQL refuses to run
         try:
@@ -133,7 +127,9 @@ def s3_server(directory: Path) -> Iterator[dict[str, str]]:
         "AWS_SECRET_ACCESS_KEY": "tests",
         "AWS_REGION": "us-east-1",
     }
-    with process([program("moto_server"), "-H", "127.0.0.1", "-p", str(port)], directory / "s3.log") as started:
+    with process(
+        [str(Path(sys.executable).parent / "moto_server"), "-H", "127.0.0.1", "-p", str(port)], directory / "s3.log"
+    ) as started:
         until(lambda: listens(port) or started.poll() is not None)
         assert started.poll() is None, (directory / "s3.log").read_text()
         bucket = urllib.request.Request(f"http://127.0.0.1:{port}/archives", method="PUT")

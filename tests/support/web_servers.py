@@ -136,8 +136,6 @@ def apache_cgi(site: Site, stack: ExitStack, port: int) -> subprocess.Popen[byte
 
 def apache_wsgi(site: Site, stack: ExitStack, port: int) -> subprocess.Popen[bytes]:
     """Apache with mod_wsgi."""
-    if not (MODULES / f"mod_wsgi.so-{_version()}").exists():
-        pytest.skip(f"there is no mod_wsgi for Python {_version()} (Debian: libapache2-mod-wsgi-py3)")
     whose = f"user={WORKER or pwd.getpwuid(os.geteuid()).pw_name} group={GROUP}"
     whose = whose if AS_ROOT else whose.partition(" ")[0]
     changes = {"user=ckanpackager group=ckanpackager": whose}
@@ -179,6 +177,27 @@ DOORS: dict[str, Server] = {
     "nginx-serve": nginx_serve,
     "nginx-fcgiwrap": nginx_fcgiwrap,
 }
+
+
+def require(way: str) -> None:
+    """Skip the test if a program is missing of this one of DOORS."""
+    kind, _, other = way.partition("-")
+    if kind == "apache":
+        needs("apache2", debian="apache2-bin")
+    else:
+        needs("nginx", debian="nginx")
+    if other == "fcgiwrap":
+        needs("fcgiwrap", debian="fcgiwrap")
+    if other == "wsgi" and not (MODULES / f"mod_wsgi.so-{_version()}").exists():
+        pytest.skip(f"there is no mod_wsgi for Python {_version()} (Debian: libapache2-mod-wsgi-py3)")
+
+
+def is_installed(way: str) -> bool:
+    try:
+        require(way)
+    except pytest.skip.Exception:
+        return False
+    return True
 
 
 @contextmanager

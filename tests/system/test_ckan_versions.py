@@ -16,6 +16,7 @@ from support.workspace import Workspace
 from ckanpackager.ckan.datastore import search
 from ckanpackager.demo.ckan_api import CkanApi, Handler, Resource
 from ckanpackager.errors import PermanentFailure, TemporaryFailure
+from ckanpackager.hosts import HostPolicy
 from ckanpackager.http_client import Client, Refused
 
 VERSIONS = [(2, 7), (2, 8), (2, 9, 0), (2, 9), (2, 10, 0), (2, 10), (2, 11, 2), (2, 11), (2, 12)]
@@ -39,6 +40,7 @@ ROWS = [
     for id in range(1, 61)
 ]
 Query = dict[str, Any]
+HERE = HostPolicy(ckan_hosts=["127.0.0.1"])
 
 
 @pytest.fixture
@@ -191,7 +193,7 @@ def test_a_filter_gives_its_rows(version, format, work):
 def ask(api: CkanApi, records_format: str = "csv", *, page_requests: int = 2, **query: Any) -> list[float]:
     """Ask for rows; the seconds that were waited."""
     waits: list[float] = []
-    client = Client(key=None, timeout=20, wait=waits.append)
+    client = Client(key=None, timeout=20, hosts=HERE, wait=waits.append)
     found = search(
         client,
         api.api_url,
@@ -294,7 +296,7 @@ def test_every_survivor_comes_once_while_40_rows_a_second_are_deleted(version, r
 
     with CkanApi({"r": resource}, version=version, rows_max=cap) as api:
         api.fault = delete
-        client = Client(key=None, timeout=20)
+        client = Client(key=None, timeout=20, hosts=HERE)
         found = search(client, api.api_url, {"resource_id": "r"}, records_format="objects")
         ids = [record["_id"] for page in found.pages for record in page.records or ()]
     assert ids == sorted(set(ids))
@@ -315,7 +317,7 @@ def test_requests_are_under_way_for_no_more_than_their_share_of_the_time():
 
     with ckan((2, 11)) as api:
         api.fault = slow
-        client = Client(key=None, timeout=20)
+        client = Client(key=None, timeout=20, hosts=HERE)
         found = search(client, api.api_url, {"resource_id": "r"}, records_format="csv", page_size=6, share=0.25)
         assert sum(page.rows for page in found.pages) == 60
     assert min(later - earlier for earlier, later in pairwise(begun)) >= 0.08  # four times what each took

@@ -20,7 +20,7 @@ from support.workspace import PATIENCE, CommandResult, Workspace, as_user, envir
 from ckanpackager.cli import commands
 from ckanpackager.cli.commands import COMMANDS
 from ckanpackager.cli.progress import line
-from ckanpackager.demo.ckan_api import CkanApi, File, Resource
+from ckanpackager.demo.ckan_api import CkanApi, Resource
 from ckanpackager.jobs.job import Attempt
 from ckanpackager.maintenance import check
 from ckanpackager.spool import worker_slots
@@ -354,30 +354,37 @@ def test_retry_puts_a_failed_job_back_and_its_requester_gets_the_link(
     assert ["could not" in mail["Subject"] for mail in workspace.mails] == [True, False]
 
 
-def test_a_retried_job_has_all_attempts_again_and_no_second_failure_mail(
-    workspace: Workspace, run: Run, api: CkanApi
-) -> None:
-    workspace.configure(max_attempts=2)
-    api.files["f"] = File(b"x")
-    id = workspace.queue(api)
-
-    def busy(handler: object, *_: object) -> bool:
-        handler.reply(503, "{}", Retry_After="0")  # type: ignore[attr-defined]
-        return True
-
-    api.fault = busy
-    for _ in range(2):
-        workspace.work()
-        workspace.make_due()
-    assert workspace.find(id)[0] == "failed"
+def test_a_retried_job_that_fails_again_tells_its_requester_again(workspace: Workspace, run: Run, api: CkanApi) -> None:
+    id = workspace.queue(api, resource_id="late")
+    workspace.work()
     assert run("retry", "--all").code == 0
     workspace.work()
-    assert workspace.find(id)[0] == "fast"
-    workspace.make_due()
-    workspace.work()
     folder, job = workspace.find(id)
-    assert (folder, len(job.attempts), job.attempts_before_retry) == ("failed", 4, 2)
-    assert len(workspace.mails) == 1
+    assert (folder, len(job.attempts), job.attempts_before_retry) == ("failed", 2, 1)
+    assert ["could not" in mail["Subject"] for mail in workspace.mails] == [True, True]
+    assert len({mail["Message-ID"] for mail in workspace.mails}) == 2
+
+
+def test_the_requester_of_a_retried_job_is_told_of_its_cancellation(
+    workspace: Workspace, run: Run, api: CkanApi
+) -> None:
+    id = workspace.queue(api, resource_id="late")
+    workspace.work()
+    assert run("retry", id).code == run("cancel", id).code == 0
+    workspace.work()
+    assert workspace.find(id)[0] == "done"
+    first, second = [str(mail.get_body(("plain",)).get_content()) for mail in workspace.mails]  # type: ignore[union-attr]
+    assert "404" in first
+    assert "cancelled by the administrators" in second
+
+
+def test_status_tells_a_broken_job_file_from_an_unknown_job(workspace: Workspace, run: Run, api: CkanApi) -> None:
+    id = workspace.queue(api)
+    workspace.spool.files.path("fast", id).write_text("{")
+    said = run("status", id)
+    assert said.code == 2
+    assert said.err == f"ckanpackager: {id}: its file in fast/ is no valid job: input data was truncated\n"
+    assert "there is no such job" in run("status", "unknown").err
 
 
 def test_retry_all_passes_over_what_is_no_job(workspace: Workspace, run: Run, api: CkanApi) -> None:

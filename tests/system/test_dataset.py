@@ -7,12 +7,10 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 from support.archives import body, check_package, read_xlsx, tell_no_info
-from support.programs import needs_library
 from support.workspace import Workspace
 from support.zip_command import ZIP_COMMAND
 
@@ -546,18 +544,3 @@ def test_hosts_that_are_not_allowed_are_not_asked(workspace: Workspace, api: Cka
         files = package(workspace, api)
         assert "its host is not one of the allowed_hosts" in described(files)["missing"][0]["error"]
         assert other.log == []
-
-
-def test_frictionless_finds_the_archive_valid(
-    workspace: Workspace, api: CkanApi, dataset: Building, tmp_path: Path, once: None
-) -> None:
-    frictionless = needs_library("frictionless", extra="judges")
-    dataset.table("Specimens")
-    dataset.table("specimens.csv")
-    dataset.table("Empty", [])
-    dataset.file("label.txt", name="The label")
-    dataset.link("", "Nowhere")
-    for name, content in package(workspace, api).items():
-        (tmp_path / name).write_bytes(content)
-    report = frictionless.validate(str(tmp_path / "datapackage.json"))
-    assert report.valid, report.flatten(["type", "note", "rowNumber", "fieldName"])

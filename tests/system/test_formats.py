@@ -7,13 +7,11 @@ import re
 import zipfile
 from datetime import datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 from support.archives import body, check_package, read_xlsx, tell_no_info
 from support.awkward_tables import AWKWARD_FIELDS, SERVERS, TEXTS, awkward, server
-from support.programs import needs_library
 from support.workspace import Workspace
 
 from ckanpackager.demo import sample
@@ -309,18 +307,3 @@ def test_a_data_dictionary_that_cannot_be_had_is_done_without(describing: Worksp
     with package(describing, api) as archive:
         (resource,) = described(archive)["resources"]
     assert [field["name"] for field in resource["schema"]["fields"]] == ["_id", "name"]
-
-
-# Data Package and Table Schema 1.0, as far as what is written here goes (https://specs.frictionlessdata.io)
-
-
-@pytest.mark.parametrize("format", ["csv", "tsv", "ndjson", "xlsx"])
-@pytest.mark.parametrize("rows", ["awkward", "specimens"])
-def test_frictionless_finds_the_archive_valid(describing: Workspace, format: str, rows: str, tmp_path: Path) -> None:
-    frictionless = needs_library("frictionless", extra="judges")
-    fields, source = (AWKWARD_FIELDS, awkward()) if rows == "awkward" else (sample.FIELDS, list(sample.rows(200)))
-    with server("2.12", fields, source) as api, package(describing, api, format=format) as archive:
-        archive.extractall(tmp_path / "out")
-    report = frictionless.validate(str(tmp_path / "out" / "datapackage.json"))
-    assert report.valid, report.flatten(["type", "note", "rowNumber", "fieldName"])
-    assert report.tasks[0].stats["rows"] == len(source)

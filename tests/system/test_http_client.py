@@ -745,5 +745,5 @@ print(int(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1]
                 command = [sys.executable, "-c", program, server.url]
                 said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
             message, megabytes = said.splitlines()
-            assert "more than 67,108,864 bytes" in message or "409" in message
+            assert "more than 25,165,824 bytes" in message or "409" in message
             assert int(megabytes) < 150

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -233,6 +234,51 @@ def test_unknown(client: WsgiClient, id: str) -> None:
     answer = client.get(f"/jobs/{id}", "application/json")
     assert (answer.status, answer.json["status"], answer.json["success"]) == (404, "failed", False)
     assert answer.json["state"] == "unknown"
+
+
+PORTAL = {
+    "portal_name": "Data <Portal>",
+    "portal_url": "https://portal.example.org/search",
+    "portal_logo": "https://static.example.org/logo.png",
+    "contact": "data@example.org",
+}
+
+
+def test_the_page_shows_the_portals_name_logo_link_and_contact(tmp_path: Path) -> None:
+    client = WsgiClient(tmp_path, **PORTAL)
+    answer = client.get(f"/jobs/{queue(client)}")
+    attributes = page(answer).attributes
+    assert ("a", "href", "https://portal.example.org/search") in attributes
+    assert ("img", "src", "https://static.example.org/logo.png") in attributes
+    assert ("a", "href", "mailto:data@example.org") in attributes
+    assert "Data &lt;Portal&gt;" in answer.text
+    assert "img-src https://static.example.org;" in answer.headers["Content-Security-Policy"]
+
+
+def test_an_expired_archive_can_be_requested_again_at_the_portal_only(tmp_path: Path) -> None:
+    client = WsgiClient(tmp_path, keep_archives=2, **PORTAL)
+    id = queue(client)
+    finish(client, id, published=time.time() - 3 * 86400)
+    answer = client.get(f"/jobs/{id}")
+    assert '<a class="button" href="https://portal.example.org/search">Request it again</a>' in answer.text
+    assert "<form" not in answer.text
+    assert client.jobs() == {}
+
+
+def test_a_failed_request_says_what_its_requester_can_do(tmp_path: Path) -> None:
+    client = WsgiClient(tmp_path, **PORTAL)
+    id = queue(client)
+    claim(client, id).fail(failure="no such field")
+    assert "You can change your request and try again, or write to" in client.get(f"/jobs/{id}").text
+
+
+def test_a_page_tells_format_selection_and_checksum(client: WsgiClient) -> None:
+    id = queue(client, filters=json.dumps({"Country": "Kenya"}), format="xlsx")
+    finish(client, id, sha256="ab" * 32)
+    text = client.get(f"/jobs/{id}").text
+    assert "Excel (XLSX)" in text and "Country is &quot;Kenya&quot;" in text and "ab" * 32 in text
+    known = client.get(f"/jobs/{id}", accept="application/json").json
+    assert (known["format"], known["sha256"]) == ("Excel (XLSX)", "ab" * 32)
 
 
 def test_what_is_no_job_is_unknown(client: WsgiClient) -> None:

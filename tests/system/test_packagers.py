@@ -23,6 +23,16 @@ from ckanpackager.packagers.url import name_of_download
         ('attachment; filename="C:\\\\x\\\\y.txt"', "http://x/a.csv", "y.txt"),
         ('attachment; filename=".."', "http://x/a.csv", "a.csv"),
         ('attachment; filename=""', "http://x/a.csv", "a.csv"),
+        ("attachment; filename*=no-such-charset''b.csv", "http://x/a.csv", "b.csv"),
+        ("attachment; filename*=idna''b.csv", "http://x/a.csv", "a.csv"),
+        ("attachment; filename*=punycode''b.csv", "http://x/a.csv", "a.csv"),
+        ("attachment; filename*=undefined''b.csv", "http://x/a.csv", "a.csv"),
+        ("attachment; filename*=a\0b''b.csv", "http://x/a.csv", "a.csv"),
+        ("attachment; filename*=utf-7''%2B2AA-.csv", "http://x/a.csv", "_.csv"),
+        ("attachment; filename*=utf-8''%ED%A0%80.csv", "http://x/a.csv", "\ufffd\ufffd\ufffd.csv"),
+        (f"attachment; filename*{'9' * 5000}*=b.csv", "http://x/a.csv", "a.csv"),
+        ("attachment; filename*0*=utf-8''b; filename*1=.csv", "http://x/a.csv", "b.csv"),
+        (";;;=;filename", "http://x/a.csv", "a.csv"),
     ],
 )
 def test_a_file_has_the_name_that_its_server_gives_it_made_harmless(

@@ -461,7 +461,7 @@ def test_a_database_that_stays_missing_sends_no_failure_mail(
     age(workspace, id, DAY)
     assert workspace.work().failed == 1
     assert workspace.where() == {"failed": 1}
-    assert [mail["Subject"] for mail in smtp.mails] == ["Resource from 127.0.0.1:" + api.url.rpartition(":")[2]]
+    assert [mail["Subject"] for mail in smtp.mails] == ["Your data is ready: Specimens"]
 
 
 # Taking over from a worker that died

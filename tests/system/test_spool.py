@@ -1,5 +1,6 @@
 """The spool: no job is lost, none is run twice, and what is no job stops nothing."""
 
+import errno
 import json
 import os
 import re
@@ -10,13 +11,14 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.workspace import PATIENCE, as_user
+from support.workspace import PATIENCE, Workspace, as_user
 
-from ckanpackager.errors import TemporaryFailure
+from ckanpackager.errors import SpoolFailure, TemporaryFailure
 from ckanpackager.jobs import job as jobs
 from ckanpackager.jobs.job import Job
 from ckanpackager.jobs.request import PackageUrl
@@ -153,7 +155,7 @@ def test_what_a_spool_cannot_hold_is_a_failure_in_words(tmp_path: Path) -> None:
 
 FULL = """
 import resource
-from ckanpackager.errors import TemporaryFailure
+from ckanpackager.errors import SpoolFailure, TemporaryFailure
 from ckanpackager.jobs.job import Job
 from ckanpackager.jobs.request import PackageUrl
 request = PackageUrl(resource_id="r", email="a@b.org", resource_url="https://c.example.org/")
@@ -453,18 +455,127 @@ def test_a_fifo_blocks_no_reader(spool: Spool) -> None:
     assert drain(spool) == []
 
 
-def test_a_file_that_this_user_may_not_read_is_quarantined(open_directory: Path) -> None:
+needs_users = pytest.mark.skipif(os.geteuid() != 0, reason="needs other users")
+
+
+def as_owner(directory: Path, work: Callable[[], object]) -> str:
+    """Do it as a user to whom the spool belongs."""
+    for path in (directory, *directory.iterdir()):
+        os.chown(path, 65534, 65534)
+    return as_user(65534, work)
+
+
+@needs_users
+def test_a_job_file_of_another_user_stays_where_it_is_and_stops_no_other(open_directory: Path) -> None:
     spool = Spool(open_directory)
     spool.prepare()
     (spool.directory / "fast" / NAME).write_bytes(jobs.encode(job()))
-    (spool.directory / "fast" / NAME).chmod(0)
-    if os.geteuid() == 0:  # root may read everything: be another user
-        for path in (open_directory, *open_directory.iterdir()):
-            os.chown(path, 65534, 65534)
-        assert as_user(65534, lambda: drain(spool)) == "[]"
-    else:
-        assert drain(spool) == []
-    assert "it cannot be opened (Permission denied)" in (open_directory / "failed" / f"{NAME}.reason").read_text()
+    (spool.directory / "fast" / NAME).chmod(0o600)
+    (spool.directory / "claimed" / "x.json").write_bytes(jobs.encode(job()))
+    (spool.directory / "claimed" / "x.json").chmod(0o600)
+    id = as_owner(open_directory, lambda: spool.enqueue(job()))
+    assert as_user(65534, lambda: (drain(spool), sorted(spool.unreadable))) == f"(['{id}'], ['{NAME}', 'x.json'])"
+    assert spool.names("fast") == [NAME]
+    assert spool.names("failed") == []
+    said = as_user(65534, lambda: spool.claim(NAME.removesuffix(".json"), "fast"))
+    assert re.search(r"UnreadableJob.*fast/20261124T\S+: this user may not read it; .*into one group", said)
+
+
+@needs_users
+def test_a_worker_that_may_not_read_a_job_file_says_so_and_fails(open_directory: Path) -> None:
+    workspace = Workspace(open_directory)
+    (workspace.spool.directory / "fast" / NAME).write_bytes(jobs.encode(job()))
+    (workspace.spool.directory / "fast" / NAME).chmod(0o600)
+    assert workspace.settings  # what other users could not import is loaded
+    as_owner(workspace.spool.directory, lambda: None)
+    os.chown(open_directory, 65534, 65534)
+    said = as_user(65534, workspace.work)
+    assert "SpoolFailure('spool" in said
+    assert "this user may not read 1 job files there" in said
+
+
+@needs_users
+def test_what_root_writes_belongs_to_the_spools_owner(open_directory: Path) -> None:
+    os.chown(open_directory, 65534, 65533)
+    spool = Spool(open_directory)
+    spool.prepare()
+    slot = spool.acquire_slot("fast", 1)
+    assert slot
+    slot.close()
+    spool.enqueue(job())
+    claim = first(spool)
+    claim.release(0, failure="x")
+    (spool.directory / "fast" / "no job").write_text("")
+    drain(spool)
+    written = [path for path in open_directory.rglob("*") if path.name != "no job"]
+    assert len(written) > 8
+    assert {(path.stat().st_uid, path.stat().st_gid) for path in written} == {(65534, 65533)}
+
+
+@needs_users
+def test_a_receiver_refuses_what_the_worker_could_not_read(open_directory: Path) -> None:
+    spool = Spool(open_directory)
+    spool.prepare()
+    for path in (open_directory, *open_directory.iterdir()):
+        os.chown(path, 65533, 65534)
+        path.chmod(0o770)  # for the group, but not setgid
+    said = as_user(65532, lambda: spool.enqueue(job()))
+    assert "its owner could not read what this user writes: give it and its folders the mode 2770" in said
+    assert files(spool) == []
+    for path in (open_directory, *open_directory.iterdir()):
+        path.chmod(0o2770)
+    id = as_user(65532, lambda: spool.enqueue(job()))
+    assert as_user(65533, lambda: drain(spool)) == f"['{id}']"
+
+
+def test_what_is_quarantined_is_logged_and_its_reason_is_as_private_as_a_job(
+    spool: Spool, caplog: pytest.LogCaptureFixture
+) -> None:
+    (spool.directory / "fast" / NAME).write_bytes(b"{")
+    before = os.umask(0)
+    try:
+        drain(spool)
+    finally:
+        os.umask(before)
+    (record,) = caplog.records
+    assert record.getMessage() == f"spool: {NAME} was moved to failed/: no valid job: input data was truncated"
+    assert mode(spool.directory / "failed" / f"{NAME}.reason") == 0o600
+
+
+def test_a_sync_that_fails_after_a_renaming_loses_neither_lock_nor_record(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    id = spool.enqueue(job())
+    claim = first(spool)
+    synced: list[int] = []
+
+    def failing(descriptor: int) -> None:
+        synced.append(descriptor)
+        if len(synced) == 2:  # the file is on disk, its folder is not
+            raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", failing)
+    with pytest.raises(SpoolFailure, match="Input/output error"):
+        claim.save(archive_name="a.zip")
+    assert claim.job.archive_name == "a.zip"
+    assert spool.claim(id, "claimed") is None
+    claim.close()
+    again = spool.claim(id, "claimed")
+    assert again and again.job.archive_name == "a.zip"
+
+
+def test_clean_leaves_a_staged_record_that_is_locked(spool: Spool) -> None:
+    spool.enqueue(job())
+    claim = first(spool)
+    with claim.staged_save(link_mailed_at=5.0) as record:
+        (name,) = spool.names("tmp")
+        os.utime(spool.directory / "tmp" / name, (1, 1))
+        assert spool.remove_older("tmp", time.time()) == 0
+        record()
+    assert claim.job.link_mailed_at == 5.0
+    (spool.directory / "tmp" / "of a dead worker").write_text("")
+    os.utime(spool.directory / "tmp" / "of a dead worker", (1, 1))
+    assert spool.remove_older("tmp", time.time()) == 1
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs two users")

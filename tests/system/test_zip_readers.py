@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.programs import needs
 
 from ckanpackager.archives.writer import create
 from ckanpackager.config.settings import Archives
@@ -59,30 +60,40 @@ COMMANDS: dict[str, Callable[[str, Path], list[str | Path]]] = {
 }
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+ONE = pytest.mark.parametrize("archive", ["pages"], indirect=True)
+PACKAGES = {"unzip": "unzip", "funzip": "unzip", "busybox": "busybox", "7z": "p7zip-full", "bsdtar": "libarchive-tools"}
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_every_program_is_tried_here(name: str) -> None:
+    assert needs(name, debian=PACKAGES[name])
+
+
+@pytest.mark.parametrize("name", list(filter(shutil.which, COMMANDS)))
 def test_every_file_comes_out_as_it_was(name: str, archive: Path, tmp_path: Path) -> None:
-    if not (program := shutil.which(name)):
-        pytest.skip(f"{name} is not installed")
     (tmp_path / "out").mkdir()
-    assert unpack(COMMANDS[name](program, archive), tmp_path / "out") == ENTRIES
+    assert unpack(COMMANDS[name](name, archive), tmp_path / "out") == ENTRIES
 
 
-@pytest.mark.skipif(not shutil.which("bsdtar"), reason="bsdtar (libarchive-tools) is not installed")
+@ONE
 def test_a_program_that_reads_a_stream_gets_every_file(archive: Path, tmp_path: Path) -> None:
+    bsdtar = needs("bsdtar", debian="libarchive-tools")
     (tmp_path / "out").mkdir()
     with archive.open("rb") as file:
-        subprocess.run(["bsdtar", "-xf", "-"], cwd=tmp_path / "out", stdin=file, check=True, capture_output=True)
+        subprocess.run([bsdtar, "-xf", "-"], cwd=tmp_path / "out", stdin=file, check=True, capture_output=True)
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == ENTRIES
 
 
-@pytest.mark.skipif(not shutil.which("funzip"), reason="funzip (unzip) is not installed")
+@ONE
 def test_a_program_that_reads_the_first_file_alone_gets_the_data(archive: Path) -> None:
+    funzip = needs("funzip", debian="unzip")
     with archive.open("rb") as file:
-        done = subprocess.run(["funzip"], stdin=file, capture_output=True, check=False)
+        done = subprocess.run([funzip], stdin=file, capture_output=True, check=False)
     assert done.stdout == ENTRIES["resource.csv"]
 
 
-@pytest.mark.skipif(not shutil.which("javac"), reason="Java (default-jdk-headless) is not installed")
+@pytest.mark.skipif(not shutil.which("javac"), reason="javac is not installed")  # large, and seldom there
+@ONE
 def test_java_unpacks_every_file_from_a_stream(archive: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "Unpack.java").write_text(JAVA)

@@ -59,3 +59,9 @@ def test_the_modules_that_the_architecture_names_exist() -> None:
     named = [(folder, name) for folder, text in rows for name in re.findall(r"`(\w+\.py)`", text)]
     assert len(named) > 30
     assert [(folder, name) for folder, name in named if not (ROOT / "ckanpackager" / folder / name).exists()] == []
+
+
+def test_the_documentation_names_every_file_for_web_servers() -> None:
+    text = (ROOT / "docs" / "deployment.md").read_text()
+    for folder in ("apache", "cgi", "nginx", "systemd"):
+        assert [file.name for file in (ROOT / "contrib" / folder).iterdir() if file.name not in text] == []

@@ -121,12 +121,12 @@ def test_the_web_server_may_read_an_archive_whatever_the_umask(store: Store) -> 
     finally:
         os.umask(before)
     path = store.directory / archive.name
-    assert path.stat().st_mode & 0o777 == 0o644 and path.parent.stat().st_mode & 0o777 == 0o755
+    assert path.stat().st_mode & 0o777 == 0o644 and path.parent.stat().st_mode & 0o777 == 0o711
 
 
 def test_in_a_store_that_two_users_share_both_may_remove_an_archive(store: Store) -> None:
     store.directory.chmod(0o2770)
-    assert (store.directory / publish(store).name).parent.stat().st_mode & 0o7777 == 0o2775
+    assert (store.directory / publish(store).name).parent.stat().st_mode & 0o7777 == 0o2771
 
 
 # What goes, and what stays

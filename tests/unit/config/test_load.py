@@ -211,6 +211,20 @@ WRONG = {
     "\n# comment\nquux: 1": "3: quux: unknown key",
     "port: 1\nport: 1": "2: port: set twice, the first time in line 1",
     "workers: {fats: 1}": "1: workers.fats: unknown key; did you mean fast?",
+    # absurd numbers, deep nesting
+    "keep_archives: 1e8": "1: keep_archives: expected a number, got text '1e8'",
+    "keep_archives: 1.0e+8": "1: keep_archives: expected a number in plain decimal digits, got the number 1.0e+8",
+    "keep_archives: 100000000": "1: keep_archives: expected a number of at most 36500, got the number 100000000",
+    "keep_done: 36501": "1: keep_done: expected a number of at most 36500, got the number 36501",
+    "request_timeout: 10000000000": (
+        "1: request_timeout: expected a number of at most 31536000, got the number 10000000000"
+    ),
+    "smtp_timeout: 1_000_000_000_000": (
+        "1: smtp_timeout: expected a number of at most 31536000, got the number 1_000_000_000_000"
+    ),
+    "workers: {fast: 1000000}": "1: workers.fast: expected an integer of at most 1000, got the number 1000000",
+    "page_size: 1000000000000": "1: page_size: expected an integer of at most 10000000, got the number 1000000000000",
+    f"port: {'9' * 5000}": "1: port: YAML cannot make a value of this; put text in quotes",
     # types
     "port: http": "1: port: expected an integer, got text 'http'",
     "port: 0": "1: port: expected an integer of at least 1, got the number 0",
@@ -307,6 +321,20 @@ NOT_YAML = {
         "2: this is Python, as the original's configuration was; write YAML: `port: 8765`, not `PORT = 8765`"
     ),
 }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"filters: {'[' * 5000}{']' * 5000}",
+        f"dwc_extension_fields: {'{a: ' * 5000}1{'}' * 5000}",
+        "dwc_extension_fields: &x {a: {extension: multimedia, fields: &y {a: *y}}}",
+    ],
+    ids=["lists", "mappings", "an alias within its own anchor"],
+)
+def test_what_is_nested_too_deeply_is_refused_in_words(tmp_path: Path, text: str) -> None:
+    for fault in faults(tmp_path, text):
+        assert re.match(r"c\.yaml(:1)?: ", fault)
 
 
 @pytest.mark.parametrize("text", WRONG)
@@ -424,3 +452,43 @@ def test_importing_the_configuration_imports_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     heavy = {"requests", "urllib3", "sqlalchemy", "click", "filelock", "waitress", "isal", "lxml", "email", "http"}
     assert not heavy & set(done.stdout.split())
+
+
+# Engines and buckets
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ("engine: celery\ncelery_broker: redis://x\n", "secret: missing"),
+        ("engine: celery\ncelery_broker: redis://x\nsecret: change-me\n", "secret: missing, or published"),
+        ("engine: celery\nsecret: long enough\n", "celery_broker: missing"),
+        ("engine: celery\nsecret: long enough\ncelery_broker: amqp://x\n", "celery_result_backend: missing"),
+        ("engine: celeri\n", "engine: "),
+        ("packer_timeout: 0\n", "packer_timeout: "),
+        ("store_url: https://bucket.example.org\n", "store_url: expected s3://BUCKET"),
+        ("store_url: s3://bucket\nkeep_archives: 8\ndownload_url: null\n", "keep_archives: greater than 7 days"),
+    ],
+)
+def test_what_engines_and_buckets_need_is_named(tmp_path: Path, settings: str, words: str) -> None:
+    file = tmp_path / "ckanpackager.yaml"
+    file.write_text(settings if "download_url" in settings else f"download_url: https://x.org\n{settings}")
+    with pytest.raises(ConfigError, match=rf"ckanpackager.yaml:\d+: {words}"):
+        load_settings(file, {})
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        "engine: celery\nsecret: long enough\ncelery_broker: redis://x\n",
+        "engine: celery\nsecret: long enough\ncelery_broker: amqp://x\ncelery_result_backend: redis://x\n",
+        "store_url: s3://bucket/a/prefix\nkeep_archives: 7\n",
+        "store_url: az://container\nkeep_archives: 30\n",
+        "store_url: gs://bucket\nkeep_archives: 30\ndownload_url: https://x.org\n",
+        "celery_broker: redis://x\ndownload_url: https://x.org\n",
+    ],
+)
+def test_engines_and_buckets_that_have_what_they_need_are_fine(tmp_path: Path, settings: str) -> None:
+    file = tmp_path / "ckanpackager.yaml"
+    file.write_text(settings if "url" in settings else f"download_url: https://x.org\n{settings}")
+    load_settings(file, {})

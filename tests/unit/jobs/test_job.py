@@ -97,6 +97,10 @@ def changed(**changes: Any) -> bytes:
         changed(queue="urgent"),
         changed(created="yesterday"),
         changed(attempts=[{}]),
+        changed(created=1e300),
+        changed(created=-1),
+        changed(finished_at=1e18),
+        changed(attempts=[{"started": 1e300, "worker": "w"}]),
     ],
     ids=lambda content: repr(content[:30]),
 )
