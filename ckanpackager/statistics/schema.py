@@ -88,8 +88,8 @@ def open_engine(stats_db: str) -> Engine:
 def open_to_read(stats_db: str) -> Engine:
     """The same for a reader, who need not be allowed to write.
 
-    SQLite's write-ahead log asks a reader for permission to write, unless the file is said not to change: nobody else
-    has it open where there is no log.
+    SQLite's write-ahead log asks a reader for permission to write, unless the file is said not to change: no other
+    process has it open where there is no log.
     """
     try:
         return open_engine(stats_db)
