@@ -699,7 +699,7 @@ def described(answer: Answer, path: str, which: int = 0) -> None:
 
 
 def test_the_description_has_every_path() -> None:
-    assert OPENAPI["paths"].keys() == {*handlers.HANDLERS, "/jobs/{job}"}
+    assert OPENAPI["paths"].keys() == {*handlers.HANDLERS, "/jobs/{job}", "/health"}
     for path in handlers.HANDLERS:
         assert OPENAPI["paths"][path].keys() == {"post"}
         assert body_of(path)["properties"]["secret"]
