@@ -6,7 +6,6 @@ import os
 import signal
 import stat
 import struct
-import subprocess
 import tempfile
 import threading
 import time
