@@ -1,20 +1,19 @@
 """Which hosts may be fetched from, which get the API key, and which may have private addresses.  Pure: no network."""
 
-import ipaddress
 from collections.abc import Sequence
-from dataclasses import dataclass
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from ckanpackager.errors import BadRequest
 
 _PORTS = {"http": 80, "https": 443}
-_RESERVED = [ipaddress.ip_network(net) for net in ("192.0.0.0/24", "64:ff9b:1::/48", "3fff::/20", "5f00::/16")]
+_RESERVED = ("192.0.0.0/24", "64:ff9b:1::/48", "3fff::/20", "5f00::/16")
 """What IANA reserves beyond what older Pythons know."""
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")  # IPv4 addresses in its last 32 bits (RFC 6052)
+_NAT64 = "64:ff9b::/96"  # IPv4 addresses in its last 32 bits (RFC 6052)
 
 
-@dataclass(frozen=True)
-class HostPolicy:
+class HostPolicy(Struct, frozen=True, kw_only=True):
     """The rules for the requests of one job.
 
     `site` is the URL of its CKAN, if the request names one.  Entries of the lists are `host` (any port) or
@@ -73,21 +72,19 @@ def without_secrets(url: str) -> str:
 
 def is_public(address: str) -> bool:
     """Whether an IP address is one of the public Internet, as are the IPv4 addresses that an IPv6 one may hold."""
+    import ipaddress  # the receiver must start fast, and connects to no host
+
     ip = ipaddress.ip_address(address.partition("%")[0])
-    inner: Sequence[ipaddress.IPv4Address] = ()
+    is_nat64 = ip in ipaddress.ip_network(_NAT64)
+    inner: list[ipaddress.IPv4Address | None] = []
     if isinstance(ip, ipaddress.IPv6Address):
         if ip.ipv4_mapped:
             return is_public(str(ip.ipv4_mapped))
-        nat64 = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF) if ip in _NAT64 else None
-        inner = [held for held in (ip.sixtofour, nat64, *(ip.teredo or ())) if held]
-    reserved = (
-        any(ip in network for network in _RESERVED)
-        or ip.is_multicast
-        or ip.is_reserved
-        or ip.is_unspecified
-        or getattr(ip, "is_site_local", False)
-    )
-    return ip.is_global and not (reserved and ip not in _NAT64) and all(is_public(str(held)) for held in inner)
+        nat64 = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF) if is_nat64 else None
+        inner = [ip.sixtofour, nat64, *(ip.teredo or ())]
+    special = ip.is_multicast or ip.is_reserved or ip.is_unspecified or getattr(ip, "is_site_local", False)
+    reserved = any(ip in ipaddress.ip_network(network) for network in _RESERVED) or (special and not is_nat64)
+    return ip.is_global and not reserved and all(held is None or is_public(str(held)) for held in inner)
 
 
 def _is_listed(url: str, entries: Sequence[str]) -> bool:

@@ -56,6 +56,7 @@ def run_demo(directory: Path, rows: int) -> None:
     config.write_text(CONFIGURATION)
     click.secho(f"A CKAN with {rows:,} made-up specimens", bold=True)
     with CkanApi({"specimens": Resource(sample.FIELDS, list(sample.rows(rows)))}) as api:
+        api.datasets["specimens"] = {**sample.DATASET, "resources": [api.site.description("specimens")]}
         click.echo(f"answers on {api.api_url}")
         _title("A user requests the specimens from Kenya and from Japan ...")
         words = [f"api_url:{api.api_url}", "resource_id:specimens", "email:someone@example.org"]

@@ -40,6 +40,20 @@ FIELDS: list[dict[str, str]] = [
     {"id": "Image Checked", "type": "bool"},
 ]
 
+DATASET: dict[str, Any] = {
+    "id": "made-up-specimens",
+    "name": "specimens",
+    "title": "Specimens",
+    "notes": "Made-up specimens, as a natural history museum might publish them. Nothing in them is real.",
+    "organization": {"name": "museum", "title": "Museum of Made-up Nature"},
+    "author": "The curators",
+    "license_id": "cc-zero",
+    "license_title": "Creative Commons CCZero",
+    "license_url": "https://creativecommons.org/publicdomain/zero/1.0/",
+    "metadata_created": "2026-01-01T00:00:00.000000",
+}
+"""What `package_show` says of them, without their resource."""
+
 _TAXA = [  # name, authorship, kingdom, family
     ("Papilio xenophon", "Quill, 1821", "Animalia", "Papilionidae"),
     ("Carabus émeraldus", "Lefèvre, 1874", "Animalia", "Carabidae"),

@@ -35,7 +35,7 @@ def package(request: PackageDatastore, archive: Archive, context: PackagingConte
     summary = Description()
     if description.is_wanted(context):
         about = description.about_resource(context, request.api_url, request.resource_id)
-        title = about.title or request.resource_id
+        title = about.resource.title if about.resource else request.resource_id
         table = described_table(written, title, request.api_url, request.resource_id, archive, context)
         contents = replace(contents_of(request, about, context), files=[table], notes=written.notes)
         description.write(archive, contents, context)

@@ -15,7 +15,7 @@ from ckanpackager.hosts import without_secrets
 from ckanpackager.jobs.job import Description
 from ckanpackager.metadata import datapackage, readme
 from ckanpackager.metadata.contents import Contents
-from ckanpackager.metadata.dataset import Dataset, Resource, dataset_from, resource_from, site_of
+from ckanpackager.metadata.dataset import Dataset, Resource, dataset_from, resource_from, site_of, text
 from ckanpackager.packagers.context import PackagingContext
 
 _API = "/api/3/action/"
@@ -40,8 +40,9 @@ class About:
 
     @property
     def title(self) -> str:
-        """The resource's title, or nothing."""
-        return self.resource.title if self.resource else ""
+        """The titles of the dataset and of the resource, as far as they are known; nothing if neither is."""
+        titles = [each.title for each in (self.dataset, self.resource) if each]
+        return ": ".join(dict.fromkeys(titles))
 
 
 def about_resource(context: PackagingContext, address: str, resource_id: str) -> About:
@@ -52,11 +53,13 @@ def about_resource(context: PackagingContext, address: str, resource_id: str) ->
     api = address if "/api/" in address else f"{site}{_API}"
     try:
         shown = actions.show(context.client, api, "resource_show", resource_id)
-        resource = resource_from(shown, None)
     except CkanpackagerError as error:
         return About(problem=str(error))
+    resource = resource_from(shown, None)
+    if not (dataset_id := text(shown, "package_id")):
+        return About(resource=resource)
     try:
-        package = actions.show(context.client, api, "package_show", str(shown.get("package_id") or ""))
+        package = actions.show(context.client, api, "package_show", dataset_id)
     except CkanpackagerError as error:
         return About(resource=resource, problem=str(error))
     dataset = dataset_from(package, site)

@@ -42,7 +42,7 @@ def _contents(
         resource=about.resource,
         problem=about.problem,
         fetched=description.now(context),
-        files=[OtherFile(path=name, title=about.title or name, size=archive.sizes[name])],
+        files=[OtherFile(path=name, title=about.resource.title if about.resource else name, size=archive.sizes[name])],
         sources=[*pages, _public(request.resource_url)],
     )
 

@@ -1,22 +1,28 @@
 """Programs and libraries that some tests need; where one is missing, they are skipped and the summary names it."""
 
 import importlib
+import importlib.util
 import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-SYSTEM_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/bin"])
+SYSTEM_PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/usr/bin", "/sbin"])
 
 
-def needs(program: str, *, debian: str) -> str:
-    """Where a program is; if it is missing, the test (or, while a module is loaded, the module) is skipped."""
-    if found := shutil.which(program, path=SYSTEM_PATH):
+def needs(program: str, *, debian: str, directories: Iterable[Path] = ()) -> str:
+    """Where a program is; if it is missing, the test (or, while a module is loaded, the module) is skipped.
+
+    Args:
+        debian: the packages of Debian that bring it.
+        directories: where to look first.
+    """
+    if found := shutil.which(program, path=os.pathsep.join([*map(str, directories), SYSTEM_PATH])):
         return found
     return pytest.skip(f"{program} is not installed (Debian: {debian})", allow_module_level=True)
 
@@ -31,6 +37,22 @@ def needs_library(name: str, *, extra: str) -> ModuleType:
         return importlib.import_module(name)
     except ImportError:
         return pytest.skip(f"{name} is not installed (extra: {extra})", allow_module_level=True)
+
+
+def needs_libraries(*names: str, extra: str) -> None:
+    """Several libraries, which are not imported."""
+    for name in names:
+        if importlib.util.find_spec(name) is None:
+            pytest.skip(f"{name} is not installed (extra: {extra})", allow_module_level=True)
+
+
+def is_there(need: Callable[[], object]) -> bool:
+    """Whether a call of one of these functions would skip nothing."""
+    try:
+        need()
+    except pytest.skip.Exception:
+        return False
+    return True
 
 
 def how_to_run(reasons: Iterable[str]) -> list[str]:

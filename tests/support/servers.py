@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.programs import needs as needs_program
-from support.programs import needs_library
+from support.programs import needs, needs_libraries
 from support.workspace import until
 
 POSTGRESQL = Path("/usr/lib/postgresql")  # where Debian has it, by version
@@ -31,10 +30,28 @@ def free_port() -> int:
         return port
 
 
-def needs(*modules: str) -> None:
-    """Skip where a library is missing."""
-    for module in modules:
-        needs_library(module, extra="engines")
+def need_postgresql() -> tuple[str, str]:
+    """Where initdb and postgres are.  Skips the test where one cannot be run."""
+    needs_libraries("psycopg", extra="engines")
+    versions = sorted(POSTGRESQL.glob("*/bin"), key=lambda path: float(path.parent.name), reverse=True)
+    if os.geteuid() == 0 and "postgres" not in {user.pw_name for user in pwd.getpwall()}:
+        pytest.skip("PostgreSQL does not run as root, and there is no user postgres (Debian: postgresql)")
+    return (
+        needs("initdb", debian="postgresql", directories=versions),
+        needs("postgres", debian="postgresql", directories=versions),
+    )
+
+
+def need_s3() -> str:
+    """Where moto_server is.  Skips the test where it cannot be run."""
+    needs_libraries("moto", "obstore", extra="engines")
+    return str(Path(sys.executable).with_name("moto_server"))
+
+
+def need_celery() -> None:
+    """Skips the test, or the module, where a packer or its broker cannot be run."""
+    needs_libraries("celery", "redis", "cryptography", extra="engines")
+    needs("redis-server", debian="redis-server")
 
 
 @contextmanager
@@ -66,7 +83,7 @@ class Redis:
 
     def start(self) -> None:
         words = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-        command = [needs_program("redis-server", debian="redis-server"), *words, "--dir", str(self._directory)]
+        command = [needs("redis-server", debian="redis-server"), *words, "--dir", str(self._directory)]
         self._stack = process(command, self._directory / "redis.log")
         started = self._stack.__enter__()
         until(lambda: listens(self.port) or started.poll() is not None)
@@ -89,16 +106,10 @@ def redis_server(directory: Path) -> Iterator[Redis]:
 @contextmanager
 def postgresql() -> Iterator[str]:
     """A PostgreSQL cluster of its own; its URL without a database, as in postgresql+psycopg://user@host:port/."""
-    versions = sorted(POSTGRESQL.glob("*/bin"), key=lambda path: float(path.parent.name), reverse=True)
-    if not versions:
-        pytest.skip("PostgreSQL is not installed (Debian: postgresql)")
-    initdb, server = str(versions[0] / "initdb"), str(versions[0] / "postgres")
+    initdb, server = need_postgresql()
     user: dict[str, Any] = {}
     if os.geteuid() == 0:  # as which PostgreSQL refuses to run
-        try:
-            known = pwd.getpwnam("postgres")
-        except KeyError:
-            pytest.skip("PostgreSQL does not run as root, and there is no user postgres")
+        known = pwd.getpwnam("postgres")
         user = {"user": known.pw_uid, "group": known.pw_gid, "extra_groups": []}
     with tempfile.TemporaryDirectory(prefix="ckanpackager-test-") as name:  # the path of its socket must be short
         directory, log = Path(name), Path(name) / "log"
@@ -118,7 +129,7 @@ def postgresql() -> Iterator[str]:
 @contextmanager
 def s3_server(directory: Path) -> Iterator[dict[str, str]]:
     """An S3 API with an empty bucket `archives`; the environment in which its credentials and address stand."""
-    needs("moto", "obstore")
+    moto_server = need_s3()
     port = free_port()
     environ = {
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
@@ -127,9 +138,7 @@ def s3_server(directory: Path) -> Iterator[dict[str, str]]:
         "AWS_SECRET_ACCESS_KEY": "tests",
         "AWS_REGION": "us-east-1",
     }
-    with process(
-        [str(Path(sys.executable).parent / "moto_server"), "-H", "127.0.0.1", "-p", str(port)], directory / "s3.log"
-    ) as started:
+    with process([moto_server, "-H", "127.0.0.1", "-p", str(port)], directory / "s3.log") as started:
         until(lambda: listens(port) or started.poll() is not None)
         assert started.poll() is None, (directory / "s3.log").read_text()
         bucket = urllib.request.Request(f"http://127.0.0.1:{port}/archives", method="PUT")
@@ -140,7 +149,7 @@ def s3_server(directory: Path) -> Iterator[dict[str, str]]:
 @contextmanager
 def packer(name: str, configuration: Path, *words: str, environ: Mapping[str, str] = {}) -> Iterator[Any]:
     """A packer, a Celery worker of one process, in the directory of its configuration."""
-    needs("celery", "redis", "cryptography")
+    need_celery()
     command = [sys.executable, "-m", "celery", "-A", "ckanpackager.celery", "worker", "--queues", "fast,slow"]
     options = ["--hostname", f"{name}@localhost", "--concurrency", "1", "--loglevel", "INFO", *words]
     own = {"CKANPACKAGER_CONFIG": str(configuration), **environ}
@@ -157,7 +166,7 @@ def listens(port: int) -> bool:
 @contextmanager
 def flower(configuration: Path) -> Iterator[str]:
     """Flower, which watches the packers of a configuration; its address."""
-    needs("flower")
+    needs_libraries("flower", extra="engines")
     port = free_port()
     command = [sys.executable, "-m", "celery", "-A", "ckanpackager.celery", "flower", f"--port={port}"]
     environ = os.environ | {"CKANPACKAGER_CONFIG": str(configuration), "FLOWER_UNAUTHENTICATED_API": "true"}

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from support.programs import needs
+from support.programs import is_there, needs
 from support.workspace import Workspace, environment, until
 
 import ckanpackager
@@ -193,11 +193,7 @@ def require(way: str) -> None:
 
 
 def is_installed(way: str) -> bool:
-    try:
-        require(way)
-    except pytest.skip.Exception:
-        return False
-    return True
+    return is_there(lambda: require(way))
 
 
 @contextmanager

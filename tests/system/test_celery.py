@@ -14,18 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.servers import Redis, flower, needs, packer, redis_server
+from support.servers import Redis, flower, need_celery, packer, redis_server
 from support.workspace import Workspace, until
 
 from ckanpackager.demo.ckan_api import CkanApi, Handler
 
+need_celery()
 SECRET = "a secret of the tests"
 KEY = "demo-key"
 
 
 @pytest.fixture
 def redis(tmp_path: Path) -> Iterator[Redis]:
-    needs("celery", "redis", "cryptography")
     with redis_server(tmp_path) as server:
         yield server
 

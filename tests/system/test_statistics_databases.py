@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import Connection
-from support.servers import needs, postgresql
+from support.programs import is_there, needs_libraries
+from support.servers import need_postgresql, postgresql
 
 from ckanpackager.config.settings import Statistics
 from ckanpackager.errors import ConfigError, TemporaryFailure
@@ -26,12 +27,15 @@ COUNTED = """
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
-    needs("psycopg")
     with postgresql() as url:
         yield url
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+def test_postgresql_is_tried_here() -> None:
+    assert need_postgresql()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"] if is_there(need_postgresql) else ["sqlite"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/stats.db"
@@ -246,8 +250,21 @@ def test_another_user_who_may_write_rows_changes_the_totals_too(new_database: st
         assert statistics.totals()["r"] == {"emails": 1, "requests": 1, "errors": 0}
 
 
+def test_a_database_without_an_encoding_holds_text_nevertheless(server: str) -> None:
+    engine = create_engine(f"{server}postgres", isolation_level="AUTOCOMMIT")
+    name = f"test_{random.randrange(10**12)}"
+    with engine.connect() as connection:
+        how = "ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
+        connection.execute(text(f"CREATE DATABASE {name} {how}"))
+    engine.dispose()
+    with open_statistics(Statistics(stats_db=f"{server}{name}")) as statistics:
+        record(statistics, "a", "änne@example.org", "Käfer")
+        assert statistics.totals("Käfer") == {"Käfer": {"emails": 1, "requests": 1, "errors": 0}}
+        assert statistics.requests()[0]["email"] == "änne@example.org"
+
+
 def test_a_database_that_does_not_answer_is_a_temporary_failure_without_its_password() -> None:
-    needs("psycopg")
+    needs_libraries("psycopg", extra="engines")
     with pytest.raises(TemporaryFailure, match=r"postgresql\+psycopg://ann:\*\*\*@127.0.0.1:1/x") as raised:
         open_statistics(Statistics(stats_db="postgresql+psycopg://ann:hidden@127.0.0.1:1/x"))
     assert "hidden" not in str(raised.value)

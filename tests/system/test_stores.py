@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.servers import s3_server
+from support.programs import is_there
+from support.servers import need_s3, s3_server
 
 from ckanpackager.archives import layout, object_store
 from ckanpackager.archives.directory_store import DirectoryStore
@@ -35,7 +36,11 @@ def bucket(tmp_path: Path, s3: dict[str, str], monkeypatch: pytest.MonkeyPatch) 
     return ObjectStore(f"s3://archives/{tmp_path.name}", 60, temp_directory=str(tmp_path))
 
 
-@pytest.fixture(params=["directory", "bucket"])
+def test_a_bucket_is_tried_here() -> None:
+    assert need_s3()
+
+
+@pytest.fixture(params=["directory", "bucket"] if is_there(need_s3) else ["directory"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     store = request.getfixturevalue("bucket") if request.param == "bucket" else DirectoryStore(tmp_path / "store", 60)
     store.prepare()

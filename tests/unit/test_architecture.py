@@ -2,7 +2,6 @@
 
 import ast
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,7 +40,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "mail": PURE | {"metadata", "config", "durable_files", "status"},
     "packagers": PURE
     | {"config", "http_client", "hosts", "ckan", "formats", "metadata", "darwin_core", "archives", "names"},
-    "receiver": PURE | {"config", "hosts", "spool", "status", "statistics", "archives", "logs", "maintenance"},
+    "receiver": PURE
+    | {"formats", "config", "hosts", "spool", "status", "statistics", "archives", "logs", "maintenance"},
     "worker": PURE
     | {"config", "spool", "status", "statistics", "archives", "mail", "packagers", "http_client", "hosts", "celery"},
     "maintenance": PURE
@@ -199,57 +199,6 @@ def test_what_a_cgi_process_imports_is_light(module: str) -> None:
 @pytest.mark.parametrize("folder", ["config", "jobs", "receiver", "spool"])
 def test_the_init_files_on_the_way_of_the_receiver_are_empty(folder: str) -> None:
     assert (ROOT / folder / "__init__.py").read_text() == ""
-
-
-@pytest.mark.parametrize(
-    ("modules", "heavy"),
-    [
-        ("spool.queue, config.load", ("requests", "sqlalchemy", "click", "filelock", "orjson", "urllib3")),
-        ("cli.process", ("requests", "sqlalchemy")),
-        (
-            "worker.pipeline, worker.engine, worker.dispatcher, archives.object_store, statistics, maintenance.check",
-            ("celery", "kombu", "redis", "cryptography", "obstore", "psycopg"),
-        ),
-        ("celery.packers, celery.packer", ("celery", "kombu", "redis", "cryptography")),
-    ],
-    ids=str,
-)
-def test_what_starts_often_imports_nothing_heavy(modules: str, heavy: tuple[str, ...]) -> None:
-    names = ", ".join(f"ckanpackager.{name.strip()}" for name in modules.split(","))
-    code = f"import sys, {names}\nprint([name for name in {heavy!r} if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert (done.stdout, done.stderr) == ("[]\n", "")
-
-
-QUIET = """
-import sys, importlib
-names = sys.argv[1:]
-for name in ("requests", "sqlalchemy", "click", "yaml", "tabulate", "waitress", "orjson", "msgspec", "filelock",
-             "isal.isal_zlib", "lxml.etree", "openpyxl", "celery", "logging.handlers", "smtplib", "http.server"):
-    try:
-        importlib.import_module(name)
-    except ImportError:
-        pass
-done = []
-def hook(event, args):
-    written = event == "open" and isinstance(args[1], str) and set(args[1]) & set("wax+")
-    elsewhere = event == "open" and str(args[0]).endswith((".yaml", ".json", ".xml"))
-    if written and "__pycache__" not in str(args[0]) or elsewhere:
-        done.append((event, str(args[0])))
-    if event.split(".")[0] in ("socket", "subprocess", "signal", "sqlite3") or event in ("os.mkdir", "os.rename"):
-        if "__pycache__" not in str(args):
-            done.append((event, str(args)))
-sys.addaudithook(hook)
-for name in names:
-    importlib.import_module(name)
-print(done)
-"""
-
-
-def test_no_module_does_anything_when_it_is_imported() -> None:
-    names = [f"ckanpackager.{module}".rstrip(".") for module in MODULES if module != "__main__"]
-    done = subprocess.run([sys.executable, "-B", "-c", QUIET, *names], capture_output=True, text=True, check=False)
-    assert (done.stdout, done.stderr) == ("[]\n", "")
 
 
 # The README

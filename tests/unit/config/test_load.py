@@ -1,8 +1,6 @@
 """The configuration: what is read, and that each mistake is named with its place and what was expected."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import msgspec
@@ -448,13 +446,6 @@ def test_a_file_that_is_missing_or_a_directory_is_said_to_be_unreadable(tmp_path
     for path in (tmp_path / "missing.yaml", tmp_path):
         with pytest.raises(ConfigError, match=f"^{path}: cannot be read: (No such file|Is a directory)"):
             load_settings(path, {})
-
-
-def test_importing_the_configuration_imports_nothing_heavy() -> None:
-    code = "import sys, ckanpackager.config; print(*{name.partition('.')[0] for name in sys.modules})"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    heavy = {"requests", "urllib3", "sqlalchemy", "click", "filelock", "waitress", "isal", "lxml", "email", "http"}
-    assert not heavy & set(done.stdout.split())
 
 
 # Engines and buckets

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from support.workspace import Workspace
 
-from ckanpackager.demo.ckan_api import CkanApi
 from ckanpackager.maintenance.clean import DAY, clean
 
 NOW = time.time()
+URL = "https://data.example.org/api/3/action/datastore_search"
 
 
 def run(workspace: Workspace, now: float = NOW) -> dict[str, int]:
@@ -47,11 +47,11 @@ def test_archives_go_after_keep_archives_days(workspace: Workspace) -> None:
     assert workspace.archives == [named("b")]
 
 
-def test_an_archive_that_an_open_job_is_going_to_mail_stays(workspace: Workspace, api: CkanApi) -> None:
+def test_an_archive_that_an_open_job_is_going_to_mail_stays(workspace: Workspace) -> None:
     names = [named("a"), named("b"), named("c")]
     for name in names:
         archive(workspace, name, 30 * DAY)
-    ids = [workspace.queue(api) for _ in names]
+    ids = [workspace.queue(URL) for _ in names]
     held = []
     for id, name in zip(ids, names, strict=True):
         claim = workspace.spool.claim(id, "fast")
@@ -105,8 +105,8 @@ def test_done_and_failed_jobs_are_kept_for_their_days(workspace: Workspace) -> N
     assert workspace.spool.names("failed") == ["1.9.json"]
 
 
-def test_waiting_and_claimed_jobs_stay_however_old(workspace: Workspace, api: CkanApi) -> None:
-    ids = [workspace.queue(api), workspace.queue(api)]
+def test_waiting_and_claimed_jobs_stay_however_old(workspace: Workspace) -> None:
+    ids = [workspace.queue(URL), workspace.queue(URL)]
     claim = workspace.spool.claim(ids[0], "fast")
     assert claim
     for folder, id in (("claimed", ids[0]), ("fast", ids[1])):
