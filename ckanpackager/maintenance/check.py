@@ -49,7 +49,7 @@ def run(settings: Settings, ckan: str | None) -> Iterator[Finding]:
     if settings.ckan.allowed_hosts is None:
         yield (
             True,
-            "allowed_hosts: unset, so data is fetched from the hosts of api_url, from ckan_hosts and from public addresses",
+            "allowed_hosts: unset, so data comes from the host of api_url, from ckan_hosts and from public addresses",
         )
     if ckan is not None:
         yield _tried("ckan", lambda: _ckan(ckan, settings))
