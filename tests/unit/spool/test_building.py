@@ -1,8 +1,4 @@
-<<<<<<<< HEAD:tests/unit/spool/test_building_lock.py
-"""The locks of builders: removing an old one never removes the next one."""
-========
 """The lock files of building/: removing an old one never removes the next one."""
->>>>>>>> main:tests/unit/spool/test_building.py
 
 import os
 from pathlib import Path
