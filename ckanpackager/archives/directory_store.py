@@ -8,13 +8,15 @@ import shutil
 import stat
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import msgspec
 
 from ckanpackager import durable_files
 from ckanpackager.archives import layout
-from ckanpackager.jobs.job import Archive, Description
+from ckanpackager.archives.store import written
+from ckanpackager.jobs.job import Archive
 
 _SHARED = stat.S_ISGID | stat.S_IWGRP
 _LEFT_BEHIND = re.compile(r"\.([0-9a-f]{32})(-[0-9a-f]{32}\.(part[0-9a-f]{0,8}|removed)|\.lock|\.newest(\.part)?)")
@@ -71,32 +73,12 @@ class DirectoryStore:
                 if folder.exists():
                     shutil.rmtree(folder)
 
-    def publish(
-        self,
-        part: Path,
-        directory: str,
-        file: str,
-        *,
-        rows: int | None,
-        now: float,
-        notes: tuple[str, ...] = (),
-        description: Description = Description(),  # noqa: B008 - frozen
-        complete: bool = True,
-    ) -> Archive:
+    def publish(self, part: Path, directory: str, file: str, *, rows: int | None, now: float, **known: Any) -> Archive:
         """Put a written archive, whole, into its directory.  Of two workers there the second keeps the first's."""
-        if known := self.get(directory):
-            return known
+        if earlier := self.get(directory):
+            return earlier
         with self._explained():
-            archive = Archive(
-                name=f"{directory}/{file}",
-                size=part.stat().st_size,
-                rows=rows,
-                notes=notes,
-                sha256=durable_files.sha256(part),
-                description=description,
-                complete=complete,
-                published=now,
-            )
+            archive = written(part, f"{directory}/{file}", rows=rows, now=now, **known)
             folder = part.parent
             self._write(folder / layout.ABOUT, msgspec.json.encode(archive))
             self._seal(part)
@@ -106,10 +88,10 @@ class DirectoryStore:
             try:
                 durable_files.rename(folder, self.directory / directory)
             except OSError:  # another worker was faster
-                if known := layout.archive_in(self.directory, directory):
-                    return known
+                if earlier := layout.archive_in(self.directory, directory):
+                    return earlier
                 raise
-            if complete:
+            if archive.complete:
                 self._replace(self.directory / f".{directory[:32]}.newest", directory.encode())
         return archive
 
@@ -118,17 +100,7 @@ class DirectoryStore:
         with self._explained():
             return layout.has_expired(self.directory, directory)
 
-    def publish_named(
-        self,
-        part: Path,
-        name: str,
-        *,
-        rows: int | None,
-        now: float,
-        notes: tuple[str, ...] = (),
-        description: Description = Description(),  # noqa: B008 - frozen
-        fingerprint: str | None = None,
-    ) -> Archive:
+    def publish_named(self, part: Path, name: str, *, rows: int | None, now: float, **known: Any) -> Archive:
         """Put a written archive in the place of the named package's last one.
 
         Downloads of that one go on to their end.  What is known follows: if that fails, the package is built anew.
@@ -136,16 +108,7 @@ class DirectoryStore:
         with self._explained():
             self._make_folder(layout.NAMED)
             file = f"{layout.NAMED}/{name}.zip"
-            archive = Archive(
-                name=file,
-                size=part.stat().st_size,
-                rows=rows,
-                notes=notes,
-                sha256=durable_files.sha256(part),
-                description=description,
-                published=now,
-                fingerprint=fingerprint,
-            )
+            archive = written(part, file, rows=rows, now=now, **known)
             self._seal(part)
             durable_files.rename(part, self.directory / file)
             self._replace(self.directory / layout.NAMED / f".{name}.json", msgspec.json.encode(archive))
@@ -295,8 +258,6 @@ def _changed(path: Path) -> float:
 
 
 def _scan(folder: Path) -> list["os.DirEntry[str]"]:
-    try:
-        with os.scandir(folder) as entries:
-            return list(entries)
-    except FileNotFoundError:  # another process has just removed it
-        return []
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:  # another process may remove it
+        return list(entries)
+    return []

@@ -15,14 +15,15 @@ import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import msgspec
 
-from ckanpackager import durable_files
 from ckanpackager.archives import layout, scratch
 from ckanpackager.archives.bucket import Bucket
-from ckanpackager.jobs.job import Archive, Description
+from ckanpackager.archives.store import written
+from ckanpackager.jobs.job import Archive
 
 _ABOUT, _EXPIRED = "about", "expired"
 _ORPHANED = 86400  # seconds; an archive without its `about` object for so long was left by a packer that died
@@ -76,69 +77,30 @@ class ObjectStore:
         ) as folder:
             yield Path(folder) / "archive.zip"
 
-    def publish(
-        self,
-        part: Path,
-        directory: str,
-        file: str,
-        *,
-        rows: int | None,
-        now: float,
-        notes: tuple[str, ...] = (),
-        description: Description = Description(),  # noqa: B008 - frozen
-        complete: bool = True,
-    ) -> Archive:
+    def publish(self, part: Path, directory: str, file: str, *, rows: int | None, now: float, **known: Any) -> Archive:
         """Upload a written archive; it is there whole or not at all.
 
         Of two packers at one directory the second keeps the first's archive.
         """
-        if known := self.get(directory):
-            return known
-        name, size = f"{directory}/{secrets.token_hex(4)}/{file}", part.stat().st_size
-        archive = Archive(
-            name=name,
-            size=size,
-            rows=rows,
-            notes=notes,
-            sha256=durable_files.sha256(part),
-            description=description,
-            complete=complete,
-            published=now,
-        )
+        if earlier := self.get(directory):
+            return earlier
+        name = f"{directory}/{secrets.token_hex(4)}/{file}"
+        archive = written(part, name, rows=rows, now=now, **known)
         self.bucket.upload(part, name)
         if not self.bucket.create(_about(directory), msgspec.json.encode(archive)):  # another packer was faster
-            if known := self.get(directory):
+            if earlier := self.get(directory):
                 self.bucket.delete(name)
-                return known
+                return earlier
             self.bucket.put(_about(directory), msgspec.json.encode(archive))  # its archive was removed meanwhile
         return archive
 
-    def publish_named(
-        self,
-        part: Path,
-        name: str,
-        *,
-        rows: int | None,
-        now: float,
-        notes: tuple[str, ...] = (),
-        description: Description = Description(),  # noqa: B008 - frozen
-        fingerprint: str | None = None,
-    ) -> Archive:
+    def publish_named(self, part: Path, name: str, *, rows: int | None, now: float, **known: Any) -> Archive:
         """Upload a written archive in the place of the named package's last one.
 
         What is known follows: if that fails, the package is built anew.
         """
-        file, size = f"{layout.NAMED}/{name}.zip", part.stat().st_size
-        archive = Archive(
-            name=file,
-            size=size,
-            rows=rows,
-            notes=notes,
-            sha256=durable_files.sha256(part),
-            description=description,
-            published=now,
-            fingerprint=fingerprint,
-        )
+        file = f"{layout.NAMED}/{name}.zip"
+        archive = written(part, file, rows=rows, now=now, **known)
         self.bucket.upload(part, file)
         self.bucket.put(_about_named(name), msgspec.json.encode(archive))
         return archive

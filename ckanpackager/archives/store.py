@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
+from ckanpackager import durable_files
 from ckanpackager.config.settings import Settings
-from ckanpackager.jobs.job import Archive, Description
+from ckanpackager.jobs.job import Archive
 
 
 class Store(Protocol):
@@ -37,31 +38,13 @@ class Store(Protocol):
     def part(self, directory: str) -> AbstractContextManager[Path]:
         """A path to write the archive for a directory to; what is not published from there is removed."""
 
-    def publish(
-        self,
-        part: Path,
-        directory: str,
-        file: str,
-        *,
-        rows: int | None,
-        now: float,
-        notes: tuple[str, ...] = (),
-        description: Description = Description(),  # noqa: B008 - frozen
-        complete: bool = True,
-    ) -> Archive:
-        """Put a written archive, whole, into its directory; the first one of a directory stays."""
+    def publish(self, part: Path, directory: str, file: str, *, rows: int | None, now: float, **known: Any) -> Archive:
+        """Put a written archive, whole, into its directory; the first one of a directory stays.
 
-    def publish_named(
-        self,
-        part: Path,
-        name: str,
-        *,
-        rows: int | None,
-        now: float,
-        notes: tuple[str, ...] = (),
-        description: Description = Description(),  # noqa: B008 - frozen
-        fingerprint: str | None = None,
-    ) -> Archive:
+        `known` are other fields of Archive: `notes`, `description`, `complete`.
+        """
+
+    def publish_named(self, part: Path, name: str, *, rows: int | None, now: float, **known: Any) -> Archive:
         """Put a written archive in the place of the named package's last one."""
 
     def clear(self, in_use: Collection[str] = ()) -> int:
@@ -75,6 +58,12 @@ class Store(Protocol):
 
     def remove_orphans(self, before: float, is_building: Callable[[str], bool]) -> int:
         """Remove what died half written before a time; how many archives."""
+
+
+def written(part: Path, name: str, *, rows: int | None, now: float, **known: Any) -> Archive:
+    """What is known of an archive that was written; `known` are other fields of Archive.  Raises OSError."""
+    size, sha256 = part.stat().st_size, durable_files.sha256(part)
+    return Archive(name=name, size=size, sha256=sha256, rows=rows, published=now, **known)
 
 
 def open_store(settings: Settings) -> Store:

@@ -26,9 +26,10 @@ _ANSWER = 1.0  # seconds that packers have for an answer
 class Report(Struct, frozen=True):
     """How a task stands: waiting (or unknown), begun by a packer, or ended with an outcome.
 
-    `life` changes with each sign of life of its packer.
+    `life` changes with each sign of life of its packer; nothing is `known` of a task that waits, or was never sent.
     """
 
+    known: bool = True
     begun: bool = False
     rows: int = 0
     expected: int | None = None
@@ -69,7 +70,7 @@ class Packers:
             return Report(outcome=self._opened(result))
         if state == "FAILURE":
             return Report(outcome=self._failure(result))
-        return Report()
+        return Report(known=state != broker.WAITING)
 
     def forget(self, id: str) -> None:
         """Forget how a task ended, so that it can be sent again."""

@@ -455,7 +455,7 @@ class Statistics(Struct, frozen=True, kw_only=True):
         Literal["keyed", "bcrypt"],
         Meta(
             description="How: keyed, by anonymize_key; or bcrypt, as the original did, so that its database goes on "
-            "(pip install 'ckanpackager[bcrypt]'). bcrypt's salt is the domain: whoever has the database can try "
+            "(pip install 'ckanpackager[bcrypt]'). bcrypt's salt is the domain: a person who has the database can try "
             "addresses."
         ),
     ] = "keyed"

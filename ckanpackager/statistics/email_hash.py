@@ -1,4 +1,4 @@
-"""E-mail addresses that nobody can read: how the statistics store them with `anonymize_emails`.  Pure.
+"""E-mail addresses as hashes: how the statistics store them with `anonymize_emails`.  Pure.
 
 `keyed` is HMAC-SHA256 (RFC 2104) with the site's key.  `bcrypt` is what the original stored: bcrypt of the address with
 a salt made of its domain, so a database of the original goes on in it.  Both are of the address in lower case.

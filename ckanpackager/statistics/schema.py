@@ -88,8 +88,8 @@ def open_engine(stats_db: str) -> Engine:
 def open_to_read(stats_db: str) -> Engine:
     """The same for a reader, who need not be allowed to write.
 
-    SQLite's write-ahead log asks a reader for permission to write, unless the file is said not to change: nobody else
-    has it open where there is no log.
+    SQLite's write-ahead log asks a reader for permission to write, unless the file is said not to change: no other
+    process has it open where there is no log.
     """
     try:
         return open_engine(stats_db)
@@ -132,8 +132,7 @@ def missing_columns(engine: Engine) -> set[Column[Any]]:
 def _engine(stats_db: str) -> Engine:
     try:
         url = make_url(stats_db)
-        waiting = {"timeout": BUSY} if _is_sqlite(url) and "timeout" not in url.query else {}
-        engine = create_engine(url, pool_pre_ping=True, connect_args=waiting)
+        engine = create_engine(url, pool_pre_ping=True, connect_args=_connect_args(url))
     except ImportError as error:
         extra = "; pip install 'ckanpackager[postgresql]'" if stats_db.startswith("postgresql") else ""
         raise ConfigError(f"stats_db: {one_line(error, MESSAGE_LENGTH)}{extra}") from None
@@ -145,6 +144,14 @@ def _engine(stats_db: str) -> Engine:
         _make_private(url.database or "")
         event.listen(engine, "connect", _write_ahead)
     return engine
+
+
+def _connect_args(url: URL) -> dict[str, Any]:
+    if _is_sqlite(url):
+        return {} if "timeout" in url.query else {"timeout": BUSY}
+    if url.get_driver_name() in ("psycopg", "psycopg2"):  # or a database in SQL_ASCII would give bytes instead of text
+        return {"client_encoding": "utf8"}
+    return {}
 
 
 def _make_private(file: str) -> None:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from ckanpackager.celery.packers import Packers, Report
 
 log = logging.getLogger("ckanpackager")
-POLLS = (0.005, 0.5)  # seconds, least and most, between two looks at a task
-SHARE = 0.05  # of the time that a task has taken so far is how long the next look waits
+POLLS = (0.002, 0.5)  # seconds, least and most, between two looks at a task
+SHARE = 0.04  # of the time that a task has taken so far is how long the next look waits
 SEARCH = 5.0  # seconds between two searches for tasks that no queue and no packer knows
 
 
@@ -64,8 +64,10 @@ class CeleryEngine:
     def package(self, order: Order, queue: Queue, tell: Tell) -> Archive:
         id = self._packers.task_id(order)
         send = functools.partial(self._packers.send, id, order, queue)
-        if not self._packers.report(id).begun:  # else a dispatcher that died has sent it
-            self._packers.forget(id)
+        found = self._packers.report(id)
+        if not found.begun:  # else a dispatcher that died has sent it
+            if found.known:
+                self._packers.forget(id)
             send()
         try:
             report = self._followed(id, send, tell)

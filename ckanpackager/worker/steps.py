@@ -62,7 +62,7 @@ class Step:
 def applies(step: Step, job: Job) -> bool:
     """Whether a step applies to the job.
 
-    A named package is refreshed for nobody: no mail, and it is no request; that it failed is counted.  After a failure,
+    A named package has no requester: no mail, and it is no request; that it failed is counted.  After a failure,
     a requester whose archive exists, or who may have a link, gets no failure mail, unless an administrator cancelled
     the request; and that is no error.
     """

@@ -46,7 +46,7 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def until(what: str, condition: Callable[[], Any], seconds: float = 180) -> Any:
+def until(what: str, condition: Callable[[], Any], seconds: float = 60) -> Any:
     deadline = time.monotonic() + seconds
     while not (value := _tried(condition)):
         if time.monotonic() > deadline:
@@ -126,7 +126,7 @@ def walk(directory: Path, api: CkanApi, stack: ExitStack) -> None:
     services = Services(directory, stack)
     services.start("redis", others, "redis-server", "--bind", "127.0.0.1", "--port", str(ports["redis"]))
     server = "/usr/lib/postgresql/15/bin"
-    make = f"{server}/initdb -D /walk/postgresql -U ckanpackager -A trust >/dev/null"
+    make = f"{server}/initdb -D /walk/postgresql -U ckanpackager -A trust -E UTF8 >/dev/null"
     run = f"exec {server}/postgres -D /walk/postgresql -p {ports['postgresql']} -c listen_addresses=127.0.0.1 -k /tmp"
     services.start("postgresql", others, "sh", "-c", f"{make} && {run}", user="postgres")
     environ = {
@@ -149,7 +149,11 @@ def walk(directory: Path, api: CkanApi, stack: ExitStack) -> None:
         services.start(name, own, *celery, *work, "--hostname", f"{name}@walk", environ=environ)
     services.start("dispatcher", own, "ckanpackager", "-v", "process", "--loop", environ=environ)
     until("web server, GET /health", lambda: fetched(f"{web}/health"))
+    request_all(directory, api, web, f"http://127.0.0.1:{ports['flower']}")
 
+
+def request_all(directory: Path, api: CkanApi, web: str, flower: str) -> None:
+    """Requests through the web server, and what becomes of them."""
     jobs = []
     for number in range(6):
         form = {"secret": SECRET, "api_url": api.api_url, "resource_id": "r", "email": f"{number}@example.org"}
@@ -175,7 +179,7 @@ def walk(directory: Path, api: CkanApi, stack: ExitStack) -> None:
     print(f"statistics in PostgreSQL: {status['processed_requests']} requests")
 
     def listed() -> Any:
-        tasks = json.loads(fetched(f"http://127.0.0.1:{ports['flower']}/api/tasks")).values()
+        tasks = json.loads(fetched(f"{flower}/api/tasks")).values()
         workers = {task["worker"] for task in tasks if task["state"] == "SUCCESS"}
         return workers if len(tasks) == len(jobs) else None
 

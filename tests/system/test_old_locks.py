@@ -21,9 +21,7 @@ def spool(tmp_path: Path) -> Spool:
     return spool
 
 
-def test_removing_an_old_lock_never_removes_the_next_builders_lock(
-    spool: Spool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_clean_never_removes_the_next_builders_lock(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
     """As soon as the old file is gone, another worker makes, locks and needs a new one of that name."""
     lock = spool.directory / "building" / f"{KEY}.lock"
     lock.write_bytes(b"")

@@ -530,6 +530,9 @@ def test_status(client: WsgiClient, path: str) -> None:
         "oldest_waiting": None,
         "failed_last_24_hours": 0,
         "workers": [],
+        "tasks": ["package_datastore", "package_url", "package_dwc_archive", "package_dataset"],
+        "formats": ["csv", "tsv", "xlsx", "ndjson", "parquet"],
+        "version": ckanpackager.__version__,
     }
     ids = [accepted(client.post(LATER, **DATASTORE, limit=limit))["job"] for limit in (1, 1, 1, 0, 0)]
     claims = [client.workspace.spool.claim(id, "fast") for id in ids[:2]]
@@ -699,7 +702,7 @@ def described(answer: Answer, path: str, which: int = 0) -> None:
 
 
 def test_the_description_has_every_path() -> None:
-    assert OPENAPI["paths"].keys() == {*handlers.HANDLERS, "/jobs/{job}"}
+    assert OPENAPI["paths"].keys() == {*handlers.HANDLERS, "/jobs/{job}", "/health"}
     for path in handlers.HANDLERS:
         assert OPENAPI["paths"][path].keys() == {"post"}
         assert body_of(path)["properties"]["secret"]

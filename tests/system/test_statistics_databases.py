@@ -250,6 +250,19 @@ def test_another_user_who_may_write_rows_changes_the_totals_too(new_database: st
         assert statistics.totals()["r"] == {"emails": 1, "requests": 1, "errors": 0}
 
 
+def test_a_database_without_an_encoding_holds_text_nevertheless(server: str) -> None:
+    engine = create_engine(f"{server}postgres", isolation_level="AUTOCOMMIT")
+    name = f"test_{random.randrange(10**12)}"
+    with engine.connect() as connection:
+        how = "ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
+        connection.execute(text(f"CREATE DATABASE {name} {how}"))
+    engine.dispose()
+    with open_statistics(Statistics(stats_db=f"{server}{name}")) as statistics:
+        record(statistics, "a", "änne@example.org", "Käfer")
+        assert statistics.totals("Käfer") == {"Käfer": {"emails": 1, "requests": 1, "errors": 0}}
+        assert statistics.requests()[0]["email"] == "änne@example.org"
+
+
 def test_a_database_that_does_not_answer_is_a_temporary_failure_without_its_password() -> None:
     needs_libraries("psycopg", extra="engines")
     with pytest.raises(TemporaryFailure, match=r"postgresql\+psycopg://ann:\*\*\*@127.0.0.1:1/x") as raised:
