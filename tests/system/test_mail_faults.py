@@ -174,6 +174,27 @@ def test_sigterm_ends_a_worker_in_an_smtp_tarpit_at_once(workspace: Workspace, a
     assert workspace.spool.not_before(job) <= time.time()
 
 
+def test_a_stop_ends_a_thread_in_an_smtp_tarpit(workspace: Workspace, api: CkanApi) -> None:
+    """A thread that no signal interrupts, as the dispatcher of packers has them."""
+    stop, caught = Stop(), threading.Event()
+
+    def tarpit(connection: Any, server: Any) -> None:
+        caught.set()
+        endless_lines(connection, server)
+
+    with scripted_smtp(conversation=tarpit) as server, stop.on_signals():
+        workspace.configure(**server.settings, smtp_timeout=600)
+        id = workspace.queue(api)
+        worker = threading.Thread(target=workspace.work, kwargs={"stop": stop}, daemon=True)
+        worker.start()
+        assert caught.wait(60)
+        os.kill(os.getpid(), signal.SIGTERM)
+        worker.join(30)
+        assert not worker.is_alive()
+    folder, job = workspace.find(id)
+    assert (folder, job.attempts) == ("fast", ())
+
+
 # The spool fails between the 250 and its record
 
 
