@@ -1,4 +1,4 @@
-"""The store's lock files: removing an old one never removes the next one."""
+"""The locks of archives being built: removing an old one never removes the next one."""
 
 import os
 from pathlib import Path
@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from ckanpackager.archives import store as stores
-from ckanpackager.archives.store import Store
+from ckanpackager.spool import building
 
 KEY = "a" * 32
 
@@ -16,7 +15,7 @@ def test_removing_an_old_lock_never_removes_the_next_builders_lock(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As soon as the old file is gone, another worker makes, locks and needs a new one of that name."""
-    lock = tmp_path / f".{KEY}.lock"
+    lock = tmp_path / f"{KEY}.lock"
     lock.write_bytes(b"")
     builders: list[int] = []
     unlink = Path.unlink
@@ -24,10 +23,11 @@ def test_removing_an_old_lock_never_removes_the_next_builders_lock(
     def unlinked(path: Path, **options: Any) -> None:
         unlink(path, **options)
         if path == lock and not builders:
-            descriptor = stores._try_lock(lock)
+            descriptor = building._try_lock(lock)
             assert descriptor is not None
             builders.append(descriptor)
 
     monkeypatch.setattr(Path, "unlink", unlinked)
-    Store(tmp_path, 60).remove_orphans()
+    assert not building.is_locked(tmp_path, KEY)
     assert os.path.samestat(lock.stat(), os.fstat(builders[0]))
+    assert building.is_locked(tmp_path, KEY)
