@@ -41,7 +41,7 @@ test-lowest: $(VENV)-lowest/installed-test
 test-ckan: $(VENV)/installed
 	contrib/ckanext-packager/test.sh $(CKAN) $(PYTEST)
 
-lint: $(VENV)/installed-lint
+lint: $(VENV)/installed-lint $(VENV)/installed-test  # the type checker reads what the tests import, too
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy

@@ -20,6 +20,7 @@ T = TypeVar("T")
 
 DEFAULTS = Path("/etc/ckanpackager/ckanpackager-cli.json")
 TIMEOUT = 60  # seconds
+MAX_BYTES = 16 * 1024 * 1024  # of a response
 POLL = 1.0
 
 
@@ -93,16 +94,19 @@ def call(given: Options, path: str, parameters: dict[str, Any], *wanted: str) ->
     the receiver's own words.
     """
     import requests
+    from urllib3.exceptions import HTTPError
 
     host = str(given.host)
     url = (host if "://" in host else f"http://{host}").rstrip("/") + path
     secret = given.secret or read_defaults(given).get("secret")
     answer: dict[str, Any] = {}
     try:
-        response = requests.post(url, json={**parameters, "secret": secret}, timeout=TIMEOUT, allow_redirects=False)
-        with contextlib.suppress(ValueError):
-            answer = msgspec.json.decode(response.content, type=dict[str, Any])
-    except requests.RequestException as error:
+        response = requests.post(
+            url, json={**parameters, "secret": secret}, timeout=TIMEOUT, allow_redirects=False, stream=True
+        )
+        with response, contextlib.suppress(ValueError, RecursionError):
+            answer = msgspec.json.decode(_body(response), type=dict[str, Any])
+    except (requests.RequestException, HTTPError) as error:
         raise TemporaryFailure(f"{url}: no answer ({type(error).__name__}); is the receiver running there?") from error
     if response.is_redirect:
         raise TemporaryFailure(f"{url} redirects to {response.headers['Location']}; name that host instead")
@@ -113,6 +117,14 @@ def call(given: Options, path: str, parameters: dict[str, Any], *wanted: str) ->
     words = f"{url}: {answer.get('message') or answer.get('msg') or response.reason}"
     kinds = {401: NotAuthorized, 400: BadRequest}
     raise kinds.get(response.status_code, TemporaryFailure)(words)
+
+
+def _body(response: Any) -> bytes:
+    """The body of a response, as far as one of a receiver goes."""
+    body = b""
+    while len(body) < MAX_BYTES and (chunk := response.raw.read1(MAX_BYTES - len(body), decode_content=True)):
+        body += chunk
+    return body
 
 
 def job_report(given: Options, id: str) -> JobReport:

@@ -192,6 +192,8 @@ class Client:
                 f"{name}: its address is not public; to fetch from there, name the host in ckan_hosts (if it is "
                 "CKAN's) or in allowed_hosts, or set allow_private_addresses"
             ) from None
+        except requests.exceptions.InvalidHeader as error:  # a ValueError, too
+            raise TemporaryFailure(f"{name}: the answer cannot be read: {_words(error)}") from error
         except ValueError:  # no URL; requests' own errors of that kind are connections' errors, too
             raise
         except requests.exceptions.SSLError as error:

@@ -18,6 +18,7 @@ from ckanpackager.darwin_core import compile_plan
 from ckanpackager.errors import BadRequest, CkanpackagerError, TemporaryFailure
 from ckanpackager.hosts import HostPolicy
 from ckanpackager.http_client import Client
+from ckanpackager.jobs.request import QUEUES
 from ckanpackager.mail import send
 from ckanpackager.maintenance import check_engine
 from ckanpackager.maintenance.named_packages import configured, statuses
@@ -46,7 +47,10 @@ def run(settings: Settings, ckan: str | None) -> Iterator[Finding]:
     yield from _work(Spool(Path(settings.spool.spool_directory)))
     yield from _named_packages(settings, Spool(Path(settings.spool.spool_directory)), time.time())
     if settings.ckan.allowed_hosts is None:
-        yield True, "allowed_hosts: unset, so data is fetched from any host that a request names"
+        yield (
+            True,
+            "allowed_hosts: unset, so data comes from the host of api_url, from ckan_hosts and from public addresses",
+        )
     if ckan is not None:
         yield _tried("ckan", lambda: _ckan(ckan, settings))
 
@@ -64,6 +68,13 @@ def _work(spool: Spool) -> Iterator[Finding]:
             False,
             f"jobs: {failed} failed in the last 24 hours; `ckanpackager stats errors` says why, and "
             "`ckanpackager retry` puts them back",
+        )
+    if long := [job for queue in QUEUES for job in spool.jobs(queue) if job.alerted and job.attempts]:
+        last = long[0].attempts[-1]
+        yield (
+            False,
+            f"jobs: {len(long)} have failed for an hour or longer, and are retried; job {long[0].id}: {last.step}: "
+            f"{last.error}",
         )
     if (oldest := service.oldest_waiting) is not None and oldest > LONG and not service.workers:
         yield (

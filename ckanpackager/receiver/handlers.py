@@ -6,9 +6,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from ckanpackager import __version__
 from ckanpackager.archives.cached import queue_of
 from ckanpackager.config.settings import Settings
 from ckanpackager.errors import BadRequest, TemporaryFailure, TooMany
+from ckanpackager.formats.registry import FORMATS
 from ckanpackager.hosts import check_host
 from ckanpackager.jobs.job import Job
 from ckanpackager.jobs.parameters import request_from
@@ -87,7 +89,8 @@ def _status(request: HandlerRequest) -> dict[str, Any]:
     with open_statistics(request.settings.statistics, to_read=True) as statistics:
         processed = statistics.served()
     named = msgspec.to_builtins(list(statuses(request.settings, request.spool)))
-    return {**msgspec.to_builtins(service), "processed_requests": processed, "named_packages": named}
+    can = {"tasks": list(TASKS), "formats": list(FORMATS), "version": __version__}  # for clients that offer them
+    return {**msgspec.to_builtins(service), "processed_requests": processed, "named_packages": named, **can}
 
 
 def _refresh(request: HandlerRequest) -> dict[str, Any]:

@@ -9,7 +9,8 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ckanpackager.durable_files import failure, is_shared
+from ckanpackager.durable_files import failure
+from ckanpackager.spool.job_files import give_modes
 
 POLL = 0.1  # seconds between two looks whether the other worker has built it
 
@@ -57,7 +58,7 @@ def _try_lock(path: Path) -> int | None:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         if os.fstat(descriptor).st_uid == os.geteuid():
-            os.fchmod(descriptor, 0o660 if is_shared(path.parent) else 0o600)
+            give_modes(descriptor, path.parent)
         if lock_descriptor(descriptor, blocking=False) and os.path.samestat(os.fstat(descriptor), os.stat(path)):
             return descriptor
     except FileNotFoundError:

@@ -418,6 +418,10 @@ def test_administrators_are_told_once_of_what_fails_for_an_hour(
             age(workspace, id, 3600)
         workspace.work()
     (words,) = told()
+    shown = workspace.run("check").stdout
+    assert re.search(
+        r"WRONG jobs: 2 have failed for an hour or longer, and are retried; job \S+: mail: mail server", shown
+    )
     assert re.search(r"mail has failed for an hour, and is retried for 5 days: mail server .* refused", words)
     workspace.configure()
     workspace.make_due()

@@ -530,6 +530,9 @@ def test_status(client: WsgiClient, path: str) -> None:
         "oldest_waiting": None,
         "failed_last_24_hours": 0,
         "workers": [],
+        "tasks": ["package_datastore", "package_url", "package_dwc_archive", "package_dataset"],
+        "formats": ["csv", "tsv", "xlsx", "ndjson", "parquet"],
+        "version": ckanpackager.__version__,
     }
     ids = [accepted(client.post(LATER, **DATASTORE, limit=limit))["job"] for limit in (1, 1, 1, 0, 0)]
     claims = [client.workspace.spool.claim(id, "fast") for id in ids[:2]]

@@ -1,5 +1,6 @@
 """The command line against a receiver somewhere else."""
 
+import io
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -20,6 +21,11 @@ SECRET = "Sésame, öffne dich 🔑"
 
 
 class Silent(WSGIRequestHandler):
+    """Keeps what the receiver logs apart from what the command says."""
+
+    def get_stderr(self) -> Any:
+        return io.StringIO()
+
     def log_message(self, format: str, *args: Any) -> None:
         pass
 

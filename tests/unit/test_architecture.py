@@ -40,7 +40,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "mail": PURE | {"metadata", "config", "durable_files", "status"},
     "packagers": PURE
     | {"config", "http_client", "hosts", "ckan", "formats", "metadata", "darwin_core", "archives", "names"},
-    "receiver": PURE | {"config", "hosts", "spool", "status", "statistics", "archives", "logs", "maintenance"},
+    "receiver": PURE
+    | {"formats", "config", "hosts", "spool", "status", "statistics", "archives", "logs", "maintenance"},
     "worker": PURE
     | {"config", "spool", "status", "statistics", "archives", "mail", "packagers", "http_client", "hosts", "celery"},
     "maintenance": PURE

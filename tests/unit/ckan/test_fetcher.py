@@ -19,7 +19,7 @@ class FakeClient:
         self.answers = list(answers)
         self.asked: list[dict[str, Any]] = []
 
-    def post(self, url: str, content: bytes, take: Any, *, explain: Any) -> None:
+    def post(self, url: str, content: bytes, take: Any, **_: Any) -> None:
         self.asked.append(json.loads(content))
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):

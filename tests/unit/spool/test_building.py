@@ -1,4 +1,8 @@
+<<<<<<<< HEAD:tests/unit/spool/test_building_locks.py
 """The locks of archives being built: removing an old one never removes the next one."""
+========
+"""The lock files of building/: removing an old one never removes the next one."""
+>>>>>>>> main:tests/unit/spool/test_building.py
 
 import os
 from pathlib import Path
