@@ -1,8 +1,4 @@
-<<<<<<<< HEAD:tests/unit/spool/test_building_locks.py
-"""The locks of archives being built: removing an old one never removes the next one."""
-========
 """The lock files of building/: removing an old one never removes the next one."""
->>>>>>>> main:tests/unit/spool/test_building.py
 
 import os
 from pathlib import Path
@@ -34,4 +30,3 @@ def test_removing_an_old_lock_never_removes_the_next_builders_lock(
     monkeypatch.setattr(Path, "unlink", unlinked)
     assert not building.is_locked(tmp_path, KEY)
     assert os.path.samestat(lock.stat(), os.fstat(builders[0]))
-    assert building.is_locked(tmp_path, KEY)
