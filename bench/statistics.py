@@ -41,7 +41,7 @@ def milliseconds(work: Callable[[], Any], times: int = 15) -> str:
         began = time.perf_counter()
         work()
         taken.append((time.perf_counter() - began) * 1000)
-    return f"median {median(taken):.1f} ms, most {max(taken):.1f} ms"
+    return f"median {median(taken):.1f} ms, least {min(taken):.1f} ms"
 
 
 def measure(url: str, rows: int, directory: Path) -> None:

@@ -258,8 +258,6 @@ def _changed(path: Path) -> float:
 
 
 def _scan(folder: Path) -> list["os.DirEntry[str]"]:
-    try:
-        with os.scandir(folder) as entries:
-            return list(entries)
-    except FileNotFoundError:  # another process has just removed it
-        return []
+    with contextlib.suppress(FileNotFoundError), os.scandir(folder) as entries:  # another process may remove it
+        return list(entries)
+    return []

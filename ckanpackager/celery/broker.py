@@ -42,7 +42,6 @@ def application(settings: Settings, **own: Any) -> "Celery":
         redis_socket_connect_timeout=10,
         result_expires=7 * 86400,
         worker_send_task_events=True,  # for Flower
-        task_send_sent_event=True,
     )
     app.conf.update(own)
     return app

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("ckanpackager")
 BEAT = 5.0  # seconds between two signs of life, at most
+FIRST = 0.05  # seconds until the first: what is done by then needs none
 BEATS = 4  # signs of life, at least, within packer_timeout
 RETRIES = {"result_backend_always_retry": True, "result_backend_max_retries": 12}  # some 30 s: a broker's restart
 
@@ -103,20 +104,18 @@ def _is_wanted(task: Any, beat: float) -> bool:
 
 @contextmanager
 def _signs_of_life(task: Any, beat: float) -> Iterator[Tell]:
-    """Report, now and every `beat` seconds from a thread of its own, how far the block has come."""
+    """Report, soon and then every `beat` seconds from a thread of its own, how far the block has come."""
     id, ended, told = task.request.id, threading.Event(), {"rows": 0, "expected": None}
     packer = f"{task.request.hostname}:{os.getpid()}"
 
     def report() -> None:
-        number = 0
-        while True:
-            number += 1
+        number, wait = 0, FIRST
+        while not ended.wait(wait):
+            number, wait = number + 1, beat
             try:
                 task.backend.store_result(id, {**told, "packer": packer, "beat": number}, broker.BEGUN)
             except Exception as error:  # the broker is away: the work goes on, the next report may get through
                 log.warning("task %s: the broker took no report: %s", id, error)
-            if ended.wait(beat):
-                return
 
     def tell(rows: int, expected: int | None) -> None:
         told.update(rows=rows, expected=expected)

@@ -47,7 +47,10 @@ def run(settings: Settings, ckan: str | None) -> Iterator[Finding]:
     yield from _work(Spool(Path(settings.spool.spool_directory)))
     yield from _named_packages(settings, Spool(Path(settings.spool.spool_directory)), time.time())
     if settings.ckan.allowed_hosts is None:
-        yield True, "allowed_hosts: unset, so data is fetched from any host that a request names"
+        yield (
+            True,
+            "allowed_hosts: unset, so data comes from the host of api_url, from ckan_hosts and from public addresses",
+        )
     if ckan is not None:
         yield _tried("ckan", lambda: _ckan(ckan, settings))
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from support.servers import Redis, flower, need_celery, packer, redis_server
-from support.workspace import Workspace, until
+from support.workspace import PATIENCE, Workspace, until
 
 from ckanpackager.demo.ckan_api import CkanApi, Handler
 
@@ -53,7 +53,7 @@ class Slow:
 
     def _hold(self, handler: Handler, action: str, params: dict[str, Any], number: int) -> bool:
         self.asked.set()
-        self.go_on.wait(60)
+        self.go_on.wait(PATIENCE)
         return False
 
 
@@ -133,7 +133,7 @@ def test_a_temporary_failure_of_ckan_is_retried(site: Workspace, api: CkanApi) -
         dispatcher = site.start("process", "--loop")
         until(lambda: site.find(job)[0] == "done")
         dispatcher.terminate()
-        dispatcher.wait(20)
+        dispatcher.wait(PATIENCE)
     served(site, job)
     attempts = site.find(job)[1].attempts
     assert attempts[0].outcome == "retry" and "503" in str(attempts[0].error)
@@ -147,7 +147,7 @@ def test_a_job_that_waits_for_a_packer_is_never_late(site: Workspace, redis: Red
     with pytest.raises(subprocess.TimeoutExpired):
         dispatcher.wait(3)  # three times packer_timeout
     with packer("one", site.file):
-        assert dispatcher.wait(60) == 0
+        assert dispatcher.wait(PATIENCE) == 0
     served(site, job)
     assert len(site.find(job)[1].attempts) == 1
 
@@ -157,14 +157,14 @@ def test_a_packer_that_is_killed_at_work_loses_no_job(site: Workspace, redis: Re
     slow, job = Slow(api), site.queue(api)
     dispatcher = site.start("process", "--loop")
     with packer("one", site.file) as first:
-        assert slow.asked.wait(60)
+        assert slow.asked.wait(PATIENCE)
         os.killpg(first.pid, signal.SIGKILL)
         until(lambda: site.find(job)[1].attempts[0].outcome == "died")
     slow.go_on.set()
     with packer("two", site.file):
         until(lambda: site.find(job)[0] == "done")
         dispatcher.terminate()
-        dispatcher.wait(20)
+        dispatcher.wait(PATIENCE)
     served(site, job)
     assert len(site.archives) == 1
 
@@ -185,9 +185,9 @@ def test_a_job_that_kills_its_packers_fails_in_the_end(site: Workspace, redis: R
     with packer("one", site.file) as running:
         started.append(running.pid)
         dispatcher = site.start("process", "--loop")
-        until(lambda: site.find(job)[0] == "failed", 60)
+        until(lambda: site.find(job)[0] == "failed")
         dispatcher.terminate()
-        dispatcher.wait(20)
+        dispatcher.wait(PATIENCE)
     assert "died 2 times" in str(site.find(job)[1].failure)
     assert len(site.mails) == 1 and site.totals()["errors"] == 1
 
@@ -196,14 +196,14 @@ def test_a_dispatcher_that_is_killed_hands_its_jobs_to_the_next_one(site: Worksp
     slow, job = Slow(api), site.queue(api)
     with packer("one", site.file):
         dispatcher = site.start("process")
-        assert slow.asked.wait(60)
+        assert slow.asked.wait(PATIENCE)
         dispatcher.kill()
-        dispatcher.wait(20)
+        dispatcher.wait(PATIENCE)
         asked = len(api.log)
         second = site.start("process")
         until(lambda: site.find(job)[1].attempts[-1].outcome is None and len(site.find(job)[1].attempts) == 2)
         slow.go_on.set()
-        assert second.wait(60) == 0
+        assert second.wait(PATIENCE) == 0
     served(site, job)
     assert len(site.archives) == 1
     assert [request.action for request in api.log].count("datastore_search") <= asked + 1, "fetched twice"
@@ -214,7 +214,7 @@ def test_on_sigterm_jobs_return_and_packers_do_not_begin_with_them(site: Workspa
     dispatcher = site.start("process")
     until(lambda: len(in_queues(client)) == 3)
     dispatcher.terminate()
-    assert dispatcher.wait(20) == 0
+    assert dispatcher.wait(PATIENCE) == 0
     assert site.where() == {"fast": 3}
     with packer("one", site.file):
         until(lambda: not in_queues(client))
@@ -228,9 +228,9 @@ def test_what_a_packer_has_begun_goes_on_when_the_dispatcher_stops(site: Workspa
     slow, job = Slow(api), site.queue(api)
     with packer("one", site.file):
         dispatcher = site.start("process")
-        assert slow.asked.wait(60)
+        assert slow.asked.wait(PATIENCE)
         dispatcher.terminate()
-        assert dispatcher.wait(20) == 0
+        assert dispatcher.wait(PATIENCE) == 0
         assert site.where() == {"fast": 1}
         slow.go_on.set()
         until(lambda: site.archives)
@@ -246,12 +246,12 @@ def test_a_broker_that_restarts_loses_no_job(site: Workspace, redis: Redis, api:
     jobs = [site.queue(api, limit=number + 1) for number in range(3)]
     with packer("one", site.file):
         dispatcher = site.start("process")
-        assert slow.asked.wait(60)
+        assert slow.asked.wait(PATIENCE)
         until(lambda: len(in_queues(client)) == 2)
         redis.stop()
         redis.start()
         slow.go_on.set()
-        assert dispatcher.wait(90) == 0
+        assert dispatcher.wait(PATIENCE) == 0
     served(site, *jobs)
     assert len(site.archives) == 3
 
@@ -260,10 +260,10 @@ def test_progress_of_a_packer_is_seen_where_that_of_a_worker_is(site: Workspace,
     slow, job = Slow(api), site.queue(api)
     with packer("one", site.file):
         dispatcher = site.start("process")
-        assert slow.asked.wait(60)
+        assert slow.asked.wait(PATIENCE)
         assert "0 rows" in site.run("status", job).stdout
         slow.go_on.set()
-        dispatcher.wait(60)
+        dispatcher.wait(PATIENCE)
     served(site, job)
 
 
@@ -276,7 +276,7 @@ def test_a_packer_with_another_secret_is_told_of(site: Workspace, redis: Redis, 
         dispatcher = site.start("process", "--loop")
         until(lambda: site.find(job)[1].attempts and site.find(job)[1].attempts[0].error)
         dispatcher.terminate()
-        dispatcher.wait(20)
+        dispatcher.wait(PATIENCE)
     assert "`secret`" in str(site.find(job)[1].attempts[0].error)
 
 
@@ -325,17 +325,17 @@ def test_packers_and_dispatchers_that_are_killed_and_a_broker_that_restarts_lose
     with ExitStack() as stack:
         packers = [stack.enter_context(packer(name, site.file)) for name in ("one", "two")]
         dispatchers = [site.start("process", "--loop")]
-        until(lambda: site.where().get("done", 0) >= 3, 60)
+        until(lambda: site.where().get("done", 0) >= 3)
         os.killpg(packers[0].pid, signal.SIGKILL)
         dispatchers[0].kill()
         dispatchers.append(site.start("process", "--loop"))
         stack.enter_context(packer("three", site.file))
-        until(lambda: site.where().get("done", 0) >= 8, 60)
+        until(lambda: site.where().get("done", 0) >= 8)
         redis.stop()
         redis.start()
-        until(lambda: site.where().get("done", 0) == len(jobs), 90)
+        until(lambda: site.where().get("done", 0) == len(jobs))
         for dispatcher in dispatchers:
             dispatcher.terminate()
-            dispatcher.wait(30)
+            dispatcher.wait(PATIENCE)
     served(site, *jobs)
     assert len(site.archives) == len(jobs)

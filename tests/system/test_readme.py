@@ -76,7 +76,7 @@ def make(clone: Path, *words: str) -> str:
 def test_a_test_here_tries_every_command() -> None:
     tried = {"make demo", "make test", "make test-fast", "make lint", "make bench"}
     rest = [line for line in commands(README) if re.split("  +#", line)[0] not in tried]
-    assert [line.split()[0] for line in rest if not line.startswith(CHANGING)] == ["ckanpackager", "curl"]
+    assert [line.split()[0] for line in rest if not line.startswith(CHANGING)] == ["ckanpackager", "curl", "curl"]
     assert [line for line in rest if line.startswith(CHANGING)] == commands(section("Install"))
     assert len(commands(section("Install"))) == 12
 
@@ -84,7 +84,7 @@ def test_a_test_here_tries_every_command() -> None:
 def test_make_demo_shows_the_archives_the_mail_and_the_statistics(clone: Path) -> None:
     said = make(clone, "demo")
     assert "resource.csv" in said and "Subject: " in said and "ckanpackager stats" in said
-    assert len(list((clone / ".demo" / "store").glob("*.zip"))) == 2
+    assert len(list((clone / ".demo" / "store").glob("*/*.zip"))) == 2
 
 
 @pytest.mark.parametrize(("target", "folders"), [("test", {"unit", "system"}), ("test-fast", {"unit"})])
@@ -124,6 +124,7 @@ def general(text: str) -> str:
     text = re.sub(r"[0-9a-f]{32}-[0-9a-f]{32}", "ARCHIVE", text)
     text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "TIME", text)
     text = re.sub(r"[\d.]+ [kM]B", "SIZE", text)
+    text = re.sub(r"-\d{4}-\d\d-\d\d\.zip", "-DAY.zip", text)
     text = re.sub(r"from (127.0.0.1:\d+|data.example.org)", "from SITE", text)
     return re.sub(r"  \S+:\d+: worked", "  WORKER: worked", text)
 
@@ -138,17 +139,33 @@ def test_the_queue_command_packs_what_it_asks_for(workspace: Workspace, ckan: Ck
     assert job.request.email == "ann@example.org"
 
 
-def test_the_curl_command_queues_a_job(workspace: Workspace, ckan: CkanApi) -> None:
-    curl = needs("curl", debian="curl")
-    (line,) = [line for line in commands(README) if line.startswith("curl ")]
-    workspace.configure(secret="a-long-secret-of-your-own")
+def curl(workspace: Workspace, title: str, ckan: CkanApi) -> Any:
+    """What a receiver replies to the curl command of a section."""
+    program = needs("curl", debian="curl")
+    (line,) = [line for line in commands(section(title)) if line.startswith("curl ")]
     with serving(workspace) as address:
         words = shlex.split(line.replace(SITE, ckan.url).replace(PACKAGER, address))
-        done = subprocess.run([curl, "-sS", *words[1:]], capture_output=True, timeout=PATIENCE, check=True)
-        reply = json.loads(done.stdout)
-    assert reply["success"] is True
+        done = subprocess.run([program, "-sS", *words[1:]], capture_output=True, timeout=PATIENCE, check=True)
+    reply = json.loads(done.stdout)
+    assert reply["success"] is True, reply
+    return reply
+
+
+def test_curl_queues_a_job(workspace: Workspace, ckan: CkanApi) -> None:
+    workspace.configure(secret="a-long-secret-of-your-own")
+    job = curl(workspace, "HTTP", ckan)["job"]
     workspace.work()
-    assert workspace.find(reply["job"])[0] == "done"
+    assert workspace.find(job)[0] == "done"
+
+
+def test_curl_refreshes_the_named_package_of_a_dataset(workspace: Workspace, ckan: CkanApi) -> None:
+    (block,) = [block for block in blocks(section("Named packages")) if block.startswith("named_packages:")]
+    settings = yaml.safe_load(block.replace(SITE, ckan.url))
+    workspace.configure(secret="a-long-secret-of-your-own", **settings)
+    description = ckan.site.description(RESOURCE)
+    ckan.datasets["specimens"] = {"id": "d1", "name": "specimens", "title": "x", "resources": [description]}
+    reply = curl(workspace, "Named packages", ckan)
+    assert list(reply["jobs"]) == ["gbif-specimens"]
 
 
 def test_the_defaults_are_json_and_the_settings_are_settings(workspace: Workspace) -> None:
@@ -229,6 +246,6 @@ def cron_lines(machine: Chroot) -> list[str]:
     """What cron does at the times of /etc/cron.d/ckanpackager, each as the user that its line names."""
     text = typed(machine, "cat /etc/cron.d/ckanpackager")
     environment = " ".join(re.findall(r"^\w+=\S+$", text, re.MULTILINE))
-    jobs = re.findall(r"^(?:[\d*]+ +){5}(\w+) +(.+)$", text, re.MULTILINE)
-    assert len(jobs) == 2
+    jobs = re.findall(r"^(?:[\d*/]+ +){5}(\w+) +(.+)$", text, re.MULTILINE)
+    assert len(jobs) == 3
     return [f"runuser -u {user} -- env -i {environment} sh -c {shlex.quote(command)}" for user, command in jobs]

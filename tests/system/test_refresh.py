@@ -216,7 +216,7 @@ def test_a_refresh_that_fails_keeps_the_archive_and_tells_the_administrator(
     assert (error["resource_id"], error["email"]) == ("r", "") and "r" in error["message"]
     checked = run("check")
     assert checked.code == 1
-    assert re.search(r"WRONG named_packages\.rows: 0 s old, looked at .*; its last refresh failed", checked.out)
+    assert re.search(r"WRONG named_packages\.rows: \S+ \S+ old, looked at .*; its last refresh failed", checked.out)
     assert "failed: " in run("status").out
     api.resources["r"] = resource
     assert refreshed(named, run) == "queued"
@@ -399,7 +399,7 @@ def test_status_tells_the_age_of_each_package(client: WsgiClient) -> None:
     assert known["rows"]["download_url"] == "https://data.example.org/dl/named/rows.zip"
     assert known["whole"] == {"name": "whole"}
     said = client.workspace.run("status").stdout
-    assert re.search(r"^rows +\d+ s +\d+ bytes +\d+ s ago", said, re.MULTILINE)
+    assert re.search(r"^rows +\S+ \S+ +[0-9.]+ \S+ +\S+ \S+ ago", said, re.MULTILINE)
     assert re.search(r"^whole +not built yet +never", said, re.MULTILINE)
     shown = json.loads(client.workspace.run("status", "--format", "json").stdout)
     assert len(shown["named_packages"]) == 3 and shown["processed_requests"] == 0

@@ -5,7 +5,9 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -215,21 +217,19 @@ def test_an_upload_that_is_interrupted_leaves_nothing(bucket: ObjectStore, tmp_p
     class Interrupted(BaseException):
         """As the stop of a worker is, from a signal handler."""
 
+    opened = iter([False])  # first it is read for its checksum
+
     class Interrupting(type(tmp_path)):  # type: ignore[misc]
         def open(self, *words: Any, **options: Any) -> Any:
             file, reads = super().open(*words, **options), iter(range(2))
-            read = file.read
+            if next(opened, True):
+                read = file.read
+                file = SimpleNamespace(read=lambda size: read(size) if next(reads, None) is not None else stop())
+                return nullcontext(file)
+            return file
 
-            class Reader:
-                __enter__ = lambda self: self  # noqa: E731
-                __exit__ = lambda self, *_: file.close()  # noqa: E731
-
-                def read(self, size: int) -> bytes:
-                    if next(reads, None) is None:
-                        raise Interrupted
-                    return read(size)
-
-            return Reader()
+    def stop() -> bytes:
+        raise Interrupted
 
     directory = bucket.new_directory(KEY)
     with bucket.part(directory) as part:
