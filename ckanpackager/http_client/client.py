@@ -167,7 +167,8 @@ class Client:
             except ValueError as error:  # its message would contain the whole URL
                 raise PermanentFailure(f"{without_secrets(url)}: no usable URL, or redirected to one") from error
             if self._withholds_key(url) and urlsplit(target).path.rstrip("/").endswith("/login"):
-                raise PermanentFailure(f"{without_secrets(url)} redirects to a login page; {self._why_withheld(url)}")
+                said = f"{without_secrets(url)} redirects to a login page"
+                raise PermanentFailure(f"{said}; {self._why_withheld(url)}", public=said)
         raise PermanentFailure(f"{without_secrets(url)}: redirected too often")
 
     def _send(self, method: str, url: str, deadline: Deadline, options: dict[str, Any]) -> requests.Response:
