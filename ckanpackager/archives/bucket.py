@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ckanpackager.errors import ConfigError, TemporaryFailure
+from ckanpackager.errors import OUR_FAULT, ConfigError, TemporaryFailure
 
 if TYPE_CHECKING:
     import obstore.store
@@ -149,7 +149,8 @@ class Bucket:
         except (BaseError, OSError) as error:
             raise TemporaryFailure(
                 f"store {self.url}: {_first_line(error)}; make sure that it answers and that its credentials may list, "
-                "read, write and delete there"
+                "read, write and delete there",
+                public=OUR_FAULT,
             ) from error
 
 

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from ckanpackager.celery import broker
 from ckanpackager.celery.messages import TASK, Outcome, PackagingFailed, Seal, task_id
 from ckanpackager.config.settings import Settings
-from ckanpackager.errors import MESSAGE_LENGTH, ConfigError, TemporaryFailure, one_line
+from ckanpackager.errors import MESSAGE_LENGTH, OUR_FAULT, ConfigError, TemporaryFailure, one_line
 from ckanpackager.jobs.request import QUEUES, Queue
 from ckanpackager.packagers.build import Order
 
@@ -122,7 +122,7 @@ class Packers:
         except Exception as error:  # of Celery, kombu, redis, or another backend's library: they share no base
             words = one_line(error, MESSAGE_LENGTH) or type(error).__name__
             raise TemporaryFailure(
-                f"broker {self._address}: {words}; does it run, may this machine reach it?"
+                f"broker {self._address}: {words}; does it run, may this machine reach it?", public=OUR_FAULT
             ) from error
 
 

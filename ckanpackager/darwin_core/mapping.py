@@ -43,7 +43,8 @@ def compile_plan(names: Sequence[str], settings: DarwinCore, delimiter: str = ",
     configured = {name: _items(name, entry) for name, entry in settings.dwc_extension_fields.items()}
     if settings.dwc_id_field not in names:
         raise PermanentFailure(
-            f"dwc_id_field: the resource has no field {settings.dwc_id_field!r}; it has: {', '.join(names) or 'none'}"
+            f"dwc_id_field: the resource has no field {settings.dwc_id_field!r}; it has: {', '.join(names) or 'none'}",
+            public=f"The resource has no field {settings.dwc_id_field!r}, which a Darwin Core Archive needs.",
         )
     lists = {at: configured[key] for at, name in enumerate(names) if (key := _known(name, configured))}
     flat = _flat(names, [core, *additional], lists, settings)

@@ -41,8 +41,8 @@ log = logging.getLogger("ckanpackager")
 class Refused(PermanentFailure):
     """The site refused the request with this HTTP `status`."""
 
-    def __init__(self, message: str, status: int) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, status: int, *, public: str = "") -> None:
+        super().__init__(message, public=public)
         self.status = status
 
 
@@ -190,7 +190,8 @@ class Client:
         except PrivateAddress:
             raise PermanentFailure(
                 f"{name}: its address is not public; to fetch from there, name the host in ckan_hosts (if it is "
-                "CKAN's) or in allowed_hosts, or set allow_private_addresses"
+                "CKAN's) or in allowed_hosts, or set allow_private_addresses",
+                public=f"{name}: its address is not public, and this service does not fetch from there",
             ) from None
         except requests.exceptions.InvalidHeader as error:  # a ValueError, too
             raise TemporaryFailure(f"{name}: the answer cannot be read: {_words(error)}") from error
@@ -210,7 +211,8 @@ class Client:
         if urlsplit(url).scheme not in ("http", "https"):
             raise PermanentFailure(f"{name}: only http and https are fetched")
         if not self._hosts.allows(url):
-            raise PermanentFailure(f"{name}: its host is not one of the allowed_hosts")
+            public = f"{name}: this service does not fetch from that host"
+            raise PermanentFailure(f"{name}: its host is not one of the allowed_hosts", public=public)
 
     def _check_proxied(self, url: str) -> None:
         """Check a host that a proxy connects to, as far as its name means anything here."""
@@ -233,9 +235,9 @@ class Client:
         said += f": {message}" if message else ""
         if status in _TEMPORARY or status >= 500:
             raise Unavailable(said, status, _retry_after(response.headers.get("Retry-After")))
-        if status in (401, 403) and self._withholds_key(response.url):
-            said += f"; {self._why_withheld(response.url)}"
-        raise Refused(said, status)
+        withheld = status in (401, 403) and self._withholds_key(response.url)
+        advice = f"; {self._why_withheld(response.url)}" if withheld else ""
+        raise Refused(said + advice, status, public=said)
 
 
 def _start_of(response: requests.Response) -> bytes:

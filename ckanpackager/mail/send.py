@@ -55,7 +55,7 @@ def send(
         mail = message.as_bytes(policy=ASCII.clone(utf8=international))
         options = ["SMTPUTF8", "BODY=8BITMIME"] if international else []
         size = [f"size={len(mail)}"] if smtp.has_extn("size") else []
-        smtp.deliver(sender, recipient, options + size, mail, stop)
+        smtp.deliver(sender, recipient, options + size, mail)
         accepted()
 
 
@@ -84,7 +84,7 @@ def _session(settings: Mail, stop: Interruption, recipient: str = "") -> Iterato
     smtp = None
     try:
         with stop.interruptible():
-            smtp = smtp_session.connect(settings)
+            smtp = smtp_session.connect(settings, stop)
         yield smtp
     except (OSError, ValueError) as error:  # SMTPException is an OSError, an impossible host name a ValueError
         raise _failure(settings, error, recipient) from error

@@ -6,7 +6,7 @@ import smtplib
 import ssl
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from ckanpackager.config.settings import Mail
 from ckanpackager.errors import TemporaryFailure
@@ -43,24 +43,32 @@ class AnswerMissing(OSError):
 class Session(smtplib.SMTP):
     """smtplib's session, with replies that must be complete within the time-out: there, each byte may take it."""
 
-    _unread = b""
+    def __init__(self, *server: Any, stop: Interruption, **options: Any) -> None:
+        self._unread = b""
+        self._stop = stop
+        super().__init__(*server, **options)
 
     def getreply(self) -> tuple[int, bytes]:
-        deadline = time.monotonic() + self.timeout
-        return self._reply(lambda: deadline)
+        end = time.monotonic() + self.timeout
+
+        def deadline() -> float:
+            with self._stop.interruptible():  # a thread that no signal interrupts stops here
+                return end
+
+        return self._reply(deadline)
 
     def encrypt(self) -> None:
         """Begin to encrypt (STARTTLS)."""
         self.starttls(context=ssl.create_default_context())
         self._unread = b""  # what came before the encryption is not to be trusted
 
-    def deliver(self, sender: str, recipient: str, options: Sequence[str], mail: bytes, stop: Interruption) -> None:
+    def deliver(self, sender: str, recipient: str, options: Sequence[str], mail: bytes) -> None:
         """Send a mail; returns once it is accepted.
 
         Until its last byte is sent, it is given up when the program is told to stop; then the answer is waited for.
         Raises OSError, and AnswerMissing if there is none.
         """
-        with stop.interruptible():
+        with self._stop.interruptible():
             code, words = self.mail(sender, options)
             if code != 250:
                 raise smtplib.SMTPSenderRefused(code, words, sender)
@@ -72,7 +80,7 @@ class Session(smtplib.SMTP):
                 raise smtplib.SMTPDataError(code, words)
         self.send(_stuffed(mail))
         try:
-            code, words = self._reply(_answer_deadline(stop))
+            code, words = self._reply(_answer_deadline(self._stop))
         except OSError as error:
             raise AnswerMissing(str(error)) from error
         if code // 100 != 2:
@@ -81,6 +89,7 @@ class Session(smtplib.SMTP):
     def leave(self) -> None:
         """End the session."""
         self.timeout = QUIT_TIMEOUT
+        self._stop = Uninterrupted()
         with contextlib.suppress(OSError):
             self.quit()
         self.close()
@@ -124,13 +133,13 @@ class _TlsSession(Session, smtplib.SMTP_SSL):
     """The same, encrypted from the first byte on."""
 
 
-def connect(settings: Mail) -> Session:
+def connect(settings: Mail, stop: Interruption) -> Session:
     """A session with the mail server, encrypted and logged in as the settings say.  Raises OSError, ValueError."""
     server = (settings.smtp_host, settings.smtp_port)
     smtp = (
-        _TlsSession(*server, timeout=settings.smtp_timeout, context=ssl.create_default_context())
+        _TlsSession(*server, stop=stop, timeout=settings.smtp_timeout, context=ssl.create_default_context())
         if settings.smtp_security == "tls"
-        else Session(*server, timeout=settings.smtp_timeout)
+        else Session(*server, stop=stop, timeout=settings.smtp_timeout)
     )
     try:
         if settings.smtp_security == "starttls":

@@ -23,6 +23,7 @@ def clean(spool: Spool, store: Store, settings: Settings, now: float) -> dict[st
         "done jobs": spool.remove_older("done", now - settings.spool.keep_done * DAY),
         "failed jobs": spool.remove_older("failed", now - settings.spool.keep_failed * DAY),
         "temporary files": spool.remove_older("tmp", now - ORPHANED)
+        + spool.remove_older("building", now - ORPHANED)
         + store.remove_orphans(now - ORPHANED if packers else math.inf, spool.is_building)
         + scratch.remove_old(settings.archives.temp_directory, now - DAY, spool.is_building),
     }

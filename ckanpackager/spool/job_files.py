@@ -97,6 +97,8 @@ def remove_unlocked(path: Path) -> bool:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
+        if isinstance(error, PermissionError):
+            return False  # another user's, who may hold its lock
         if error.errno not in (errno.ELOOP, errno.ENXIO):
             raise
         path.unlink()  # a link or a socket: no file of ours

@@ -161,9 +161,9 @@ class Spool(Listing):
             time.sleep(0.01)
 
     def remove_older(self, folder: str, than: float) -> int:
-        """Remove the files of `tmp`, `done` or `failed` that were last changed before `than`; how many.
+        """Remove the files of a folder that were last changed before `than`; how many.
 
-        A file in `tmp` that is locked stays, however old: a worker waits for the moment when it counts.
+        A file in `tmp` or `building` that is locked stays, however old: a worker needs it.
         """
         removed = 0
         for name in self.names(folder):
@@ -171,7 +171,7 @@ class Spool(Listing):
             try:
                 state = path.lstat()
                 if state.st_mtime < than and not stat.S_ISDIR(state.st_mode):
-                    removed += remove_unlocked(path) if folder == "tmp" else _remove(path)
+                    removed += remove_unlocked(path) if folder in ("tmp", "building") else _remove(path)
             except FileNotFoundError:
                 continue  # another `clean` was faster
             except OSError as error:

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from ckanpackager.errors import (
     OUR_FAULT,
     CkanpackagerError,
+    ConfigError,
     SpoolFailure,
     TemporaryFailure,
     Unanswered,
@@ -203,7 +204,7 @@ def _message(error: Exception, job: Job, context: WorkerContext) -> str:
 
 def _public(step: Step, error: Exception, message: str) -> str:
     """What requesters read: the words of CKAN or plain ones, but nothing that is meant for administrators."""
-    if step.kind == "packaging" and isinstance(error, CkanpackagerError):
+    if step.kind == "packaging" and isinstance(error, CkanpackagerError) and not isinstance(error, ConfigError):
         return error.public or message
     return _UNDELIVERED if step.kind == "mail" else OUR_FAULT
 

@@ -8,8 +8,7 @@ import pytest
 from support.workspace import FakeSmtpServer, Workspace, small_ckan
 
 from ckanpackager.demo.ckan_api import CkanApi, Handler
-from ckanpackager.receiver.job_page import page
-from ckanpackager.status import job_status
+from ckanpackager.receiver import job_page
 
 
 @pytest.fixture
@@ -109,9 +108,10 @@ def everything_written(workspace: Workspace, without: str) -> str:
 
 
 def page_of(id: str, workspace: Workspace) -> str:
-    folder, job = workspace.find(id)
-    status = job_status(folder, job, workspace.settings, workspace.spool, time.time())
-    return page(status) + repr(status)
+    """The page of a job, and its JSON."""
+    asked = ("", "text/html", workspace.settings, workspace.spool, time.time())
+    html = job_page.respond(id, *asked).body
+    return (html + job_page.respond(id, "", "application/json", *asked[2:]).body).decode()
 
 
 @pytest.mark.parametrize("fault", [None, "refusal", "HTML", "fewer rows", "success: false"])

@@ -174,6 +174,27 @@ def test_sigterm_ends_a_worker_in_an_smtp_tarpit_at_once(workspace: Workspace, a
     assert workspace.spool.not_before(job) <= time.time()
 
 
+def test_a_stop_ends_a_thread_in_an_smtp_tarpit(workspace: Workspace, api: CkanApi) -> None:
+    """A thread that no signal interrupts, as the dispatcher of packers has them."""
+    stop, caught = Stop(), threading.Event()
+
+    def tarpit(connection: Any, server: Any) -> None:
+        caught.set()
+        endless_lines(connection, server)
+
+    with scripted_smtp(conversation=tarpit) as server, stop.on_signals():
+        workspace.configure(**server.settings, smtp_timeout=600)
+        id = workspace.queue(api)
+        worker = threading.Thread(target=workspace.work, kwargs={"stop": stop}, daemon=True)
+        worker.start()
+        assert caught.wait(60)
+        os.kill(os.getpid(), signal.SIGTERM)
+        worker.join(30)
+        assert not worker.is_alive()
+    folder, job = workspace.find(id)
+    assert (folder, job.attempts) == ("fast", ())
+
+
 # The spool fails between the 250 and its record
 
 
@@ -265,14 +286,13 @@ def test_clear_cache_leaves_an_archive_whose_link_is_not_mailed_yet(
 def test_an_archive_that_expired_while_its_mail_waited_is_built_again(
     workspace: Workspace, run: Run, api: CkanApi, smtp: FakeSmtpServer
 ) -> None:
-    workspace.configure(**smtp.settings)
+    workspace.configure(**smtp.settings, cache_time=0)
     smtp.answer = lambda address: "450 later"
     id = workspace.queue(api)
     run("process")
     claim = workspace.spool.claim(id, "fast")
     assert claim and claim.job.archive
     claim.release(1, archive=replace(claim.job.archive, published=time.time() - 7 * DAY))
-    (workspace.store.directory / f".{claim.job.archive.name}.json").unlink()  # nor is it in the cache any more
     smtp.answer = lambda address: "250 OK"
     assert run("process").code == 0
     folder, job = workspace.find(id)

@@ -21,7 +21,9 @@ from ckanpackager.config.example import documented_example
 needs_library("build", extra="test")
 ROOT = Path(__file__).parents[2]
 LEFT_OUT = {".gitignore"}  # of the files that git knows
-NOT_COPIED = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "__pycache__")
+NOT_COPIED = shutil.ignore_patterns(
+    *(".git", ".venv*", ".demo", ".hypothesis", ".*_cache", "build", "dist", "*.egg-info", "__pycache__")
+)
 SHARE = f"ckanpackager-{ckanpackager.__version__}.data/data/share/ckanpackager"
 
 
@@ -44,8 +46,6 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Distributions:
     """Both, built from a copy of the source: in the order of `python -m build`, the wheel from the sdist."""
     source, out = tmp_path_factory.mktemp("source") / "ckanpackager", tmp_path_factory.mktemp("dist")
     shutil.copytree(ROOT, source, ignore=NOT_COPIED)
-    shutil.copytree(ROOT / ".ci", source / ".ci")
-    shutil.copy(ROOT / "spool" / ".gitignore", source / "spool")
     run(sys.executable, "-m", "build", "--no-isolation", "--outdir", out, cwd=source)
     (sdist,), (wheel,) = out.glob("*.tar.gz"), out.glob("*.whl")
     return Distributions(sdist, wheel)

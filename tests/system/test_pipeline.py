@@ -271,6 +271,31 @@ def test_what_ckan_refuses_fails_at_once_in_its_own_words(
     assert workspace.totals() == {"emails": 0, "requests": 0, "errors": 1}
 
 
+@pytest.mark.parametrize(
+    ("parameters", "settings", "key", "words"),
+    [
+        ({"task": "package_dwc_archive"}, {"dwc_id_field": "nofield"}, "dwc_id_field", "has no field 'nofield'"),
+        ({"task": "package_dwc_archive"}, {"dwc_core_extension": "no.xml"}, "no.xml", "has a problem"),
+        ({}, {"zip_command": "no-such-zip {output} {input}"}, "zip_command", "has a problem"),
+        ({}, {"allow_private_addresses": False}, "allow_private_addresses", "does not fetch from there"),
+    ],
+    ids=str,
+)
+def test_requesters_read_no_advice_to_administrators(
+    workspace: Workspace, api: CkanApi, parameters: dict[str, Any], settings: dict[str, Any], key: str, words: str
+) -> None:
+    workspace.configure(**settings)
+    file = workspace.queue(api, "package_url", resource_url="http://127.0.0.1:9/x", api_url="http://127.0.0.2:9/x")
+    id = workspace.queue(api, **parameters) if "allow_private_addresses" not in settings else file
+    workspace.work()
+    _, job = workspace.find(id)
+    assert key in str(job.failure)
+    assert words in str(job.public_failure)
+    mails = [str(mail.get_body(("plain",)).get_content()) for mail in workspace.mails]  # type: ignore[union-attr]
+    assert any(words in text for text in mails)
+    assert not any(key in text for text in mails)
+
+
 def test_an_internal_error_gives_up_that_job_only(
     workspace: Workspace, api: CkanApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -84,7 +84,7 @@ def test_a_test_here_tries_every_command() -> None:
 def test_make_demo_shows_the_archives_the_mail_and_the_statistics(clone: Path) -> None:
     said = make(clone, "demo")
     assert "resource.csv" in said and "Subject: " in said and "ckanpackager stats" in said
-    assert len(list((clone / ".demo" / "store").glob("*.zip"))) == 2
+    assert len(list((clone / ".demo" / "store").glob("*/*.zip"))) == 2
 
 
 @pytest.mark.parametrize(("target", "folders"), [("test", {"unit", "system"}), ("test-fast", {"unit"})])

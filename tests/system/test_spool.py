@@ -556,12 +556,12 @@ def test_a_sync_that_fails_after_a_renaming_loses_neither_lock_nor_record(
 
     monkeypatch.setattr(os, "fsync", failing)
     with pytest.raises(SpoolFailure, match="Input/output error"):
-        claim.save(archive_name="a.zip")
-    assert claim.job.archive_name == "a.zip"
+        claim.save(archive_directory="a")
+    assert claim.job.archive_directory == "a"
     assert spool.claim(id, "claimed") is None
     claim.close()
     again = spool.claim(id, "claimed")
-    assert again and again.job.archive_name == "a.zip"
+    assert again and again.job.archive_directory == "a"
 
 
 def test_clean_leaves_a_staged_record_that_is_locked(spool: Spool) -> None:

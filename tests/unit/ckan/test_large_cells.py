@@ -36,6 +36,6 @@ def cpu_seconds(cell: str) -> float:
 def test_a_cell_four_times_as_large_costs_no_more_than_in_proportion(kind: str) -> None:
     small, large = (
         min(cpu_seconds(CELLS[kind] * (size // len(CELLS[kind]))) for _ in range(2))
-        for size in (8 * MEGABYTE, 32 * MEGABYTE)
+        for size in (4 * MEGABYTE, 16 * MEGABYTE)
     )
     assert large < 9 * small + 0.2  # 16 times if it were quadratic
