@@ -142,7 +142,8 @@ def job_status(folder: str, job: Job, settings: Settings, spool: Spool, now: flo
 def job_report(folder: str, job: Job, settings: Settings, spool: Spool, now: float) -> JobReport:
     """The same, and what only administrators may know.  Raises TemporaryFailure."""
     state = _state(folder, job, settings, now)
-    message = job.public_failure or job.failure or MESSAGES[state]
+    failure = (job.public_failure or job.failure) if state in ("failed", "cancelled") else None
+    message = failure or MESSAGES[state]
     known: dict[str, Any] = {"message": message, "failure": job.failure or UNSET}
     if folder in QUEUES and job.attempts and (due := spool.not_before(job)) > now:
         known |= {"next_attempt": due}
@@ -180,7 +181,8 @@ def job_report(folder: str, job: Job, settings: Settings, spool: Spool, now: flo
 def _state(folder: str, job: Job, settings: Settings, now: float) -> str:
     if job.cancelled:
         return "cancelled"
-    if folder == "failed" or job.failure is not None:
+    failed = folder == "failed" or job.failure is not None
+    if failed and job.link_mailed_at is None:  # who has the link need not know that counting the request failed
         return "failed"
     if job.archive and expiry(job.archive, settings) <= now:
         return "expired"

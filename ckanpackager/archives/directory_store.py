@@ -1,6 +1,7 @@
 """The store in a directory, which the web server serves; see `layout` for what is in it."""
 
 import contextlib
+import errno
 import os
 import re
 import secrets
@@ -43,7 +44,11 @@ class DirectoryStore:
                 self.directory.mkdir(parents=True, exist_ok=True)
             state = self.directory.stat()
             if state.st_uid == os.geteuid() and state.st_mode & stat.S_IROTH:  # a web server need not list it
-                os.chmod(self.directory, 0o2771 if state.st_mode & stat.S_ISGID else 0o711)
+                try:
+                    os.chmod(self.directory, 0o2771 if state.st_mode & stat.S_ISGID else 0o711)
+                except OSError as error:
+                    if error.errno != errno.EROFS:  # else the first archive that is written says so
+                        raise
 
     def find(self, key: str, now: float) -> Archive | None:
         """The newest archive of that key, if it is young enough to be handed out again."""

@@ -29,12 +29,14 @@ from support.programs import make_certificate
 from support.workspace import FIELDS, CommandResult, FakeSmtpServer, Workspace, environment, small_ckan
 from support.zip_command import ZIP_COMMAND
 
+from ckanpackager.archives.store import open_store
 from ckanpackager.demo.ckan_api import CkanApi, Handler
 from ckanpackager.errors import OUR_FAULT, TemporaryFailure
 from ckanpackager.jobs.job import Job
 from ckanpackager.spool.alerts import Alerts
 from ckanpackager.spool.claim import MAX_CLOCK_SKEW
 from ckanpackager.spool.queue import Spool
+from ckanpackager.worker.engine import open_engine
 from ckanpackager.worker.pipeline import run_job
 from ckanpackager.worker.signals import Stop
 from ckanpackager.worker.steps import WorkerContext
@@ -668,10 +670,13 @@ def test_after_the_clock_jumped_far_back_no_job_waits_for_it_to_come_round_again
 
     (claim,) = workspace.spool.claim_due("fast", clock)
     with contextlib.closing(claim), workspace.statistics() as statistics:
+        store = open_store(workspace.settings)
         context = WorkerContext(
             name="w",
             settings=workspace.settings,
-            store=workspace.store,
+            spool=workspace.spool,
+            store=store,
+            engine=open_engine(workspace.settings, store, Stop(), clock),
             statistics=lambda: statistics,
             clock=clock,
             tell=lambda *_: None,

@@ -18,6 +18,7 @@ from ckanpackager.jobs.job import Attempt
 from ckanpackager.jobs.request import cache_key
 from ckanpackager.packagers import datastore
 from ckanpackager.spool.claim import Claim
+from ckanpackager.status import MESSAGES, job_status
 from ckanpackager.worker.retry import DAY, LISTED, LONGEST_ASKED
 from ckanpackager.worker.signals import Stop, Stopped
 
@@ -491,6 +492,9 @@ def test_a_database_that_stays_missing_sends_no_failure_mail(
     assert workspace.work().failed == 1
     assert workspace.where() == {"failed": 1}
     assert [mail["Subject"] for mail in smtp.mails] == ["Your data is ready: Specimens"]
+    shown = job_status(*workspace.find(id), workspace.settings, workspace.spool, time.time())
+    assert (shown.state, shown.message) == ("done", MESSAGES["done"])
+    assert shown.download_url
 
 
 # Taking over from a worker that died
