@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tarfile
 import zipfile
 from collections.abc import Mapping
 from email import message_from_string
@@ -54,8 +53,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Distributions:
 @pytest.fixture(scope="module")
 def unpacked(built: Distributions, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sdist")
-    with tarfile.open(built.sdist) as archive:
-        archive.extractall(folder, filter="data")
+    shutil.unpack_archive(built.sdist, folder)
     return folder / built.sdist.name.removesuffix(".tar.gz")
 
 
