@@ -1,7 +1,7 @@
 """What goes through the broker, encrypted: orders to packers (packagers.build), and what became of them.
 
-Whoever looks into the broker, or at Flower, sees the kind of a task and its resource, but no API key, no credentials
-in a URL, and no name of an archive.
+A reader of the broker, or of Flower, sees the kind of a task and its resource, but no API key, no credentials in a
+URL, and no name of an archive.
 """
 
 import hashlib
@@ -22,6 +22,7 @@ T = TypeVar("T", bound=Struct)
 class Outcome(Struct, frozen=True, omit_defaults=True):
     """An archive, or an error: its kind, its message, and what else is known of it."""
 
+    task: str = ""  # the id of the task whose outcome it is: one that was copied from another counts for nothing
     archive: Archive | None = None
     kind: Literal["temporary", "died", "permanent", "refused"] = "temporary"
     error: str = ""

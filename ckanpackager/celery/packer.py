@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from ckanpackager.archives.store import open_store
 from ckanpackager.celery import broker
 from ckanpackager.celery.messages import TASK, Outcome, PackagingFailed, Seal, failed
@@ -65,7 +67,7 @@ def _run(task: Any, sealed: str, settings: Settings) -> str:
     if not _is_wanted(task, beat):
         raise Ignore
     with _signs_of_life(task, beat) as tell:
-        outcome = _outcome(order, settings, tell)
+        outcome = replace(_outcome(order, settings, tell), task=task.request.id)
     if outcome.archive is None:
         raise PackagingFailed(seal.close(outcome))
     return seal.close(outcome)

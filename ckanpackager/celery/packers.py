@@ -1,7 +1,7 @@
 """All packers, as the dispatcher sees them: send a task, see how it stands, find out what got lost.
 
-A task is sent under an id that follows from its archive's name, so whoever takes a job over finds its task.  That it
-may be sent twice does no harm: the second packer finds the archive, or the first packer at work.
+A task is sent under an id that follows from its archive's name, so the next dispatcher of a job finds its task.  It
+may be sent twice without harm: the second packer finds the archive, or the first packer at work.
 """
 
 import json
@@ -67,9 +67,9 @@ class Packers:
             life = f"{result['packer']} {result['beat']} {result['rows']}"
             return Report(begun=True, rows=result["rows"], expected=result["expected"], life=life)
         if state == "SUCCESS":
-            return Report(outcome=self._opened(result))
+            return Report(outcome=self._opened(id, result))
         if state == "FAILURE":
-            return Report(outcome=self._failure(result))
+            return Report(outcome=self._failure(id, result))
         return Report(known=state != broker.WAITING)
 
     def forget(self, id: str) -> None:
@@ -102,15 +102,16 @@ class Packers:
             asked = inspect._request(broker.SEES, path=path) or {}
         return {packer: bool(answer.get("sees")) for packer, answer in asked.items()}
 
-    def _opened(self, sealed: Any) -> Outcome:
+    def _opened(self, id: str, sealed: Any) -> Outcome:
         try:
-            return self._seal.open(sealed, Outcome)
+            outcome = self._seal.open(sealed, Outcome)
         except ValueError:
-            return Outcome(error=str(sealed))
+            return Outcome(error=one_line(sealed, MESSAGE_LENGTH))
+        return outcome if outcome.task == id else Outcome(error="the broker holds the outcome of another task")
 
-    def _failure(self, error: Any) -> Outcome:
+    def _failure(self, id: str, error: Any) -> Outcome:
         if isinstance(error, PackagingFailed) and error.args:
-            return self._opened(error.args[0])
+            return self._opened(id, error.args[0])
         words = one_line(f"the packer failed: {type(error).__name__}: {error}", MESSAGE_LENGTH)
         return Outcome(kind="died" if type(error).__name__ in _DEATHS else "temporary", error=words)
 

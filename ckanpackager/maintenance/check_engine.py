@@ -25,7 +25,7 @@ def engine(settings: Settings) -> Iterator[Finding]:
 
     try:
         packers = Packers(settings)
-        packers.report("ckanpackager check")  # a task that nobody knows: whether reports can be read
+        packers.report("ckanpackager check")  # of no task: whether reports can be read
         consumed = packers.consumed_queues()
     except CkanpackagerError as error:
         yield False, f"engine: {error}"

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.servers import needs, packer, redis_server, s3_server
+from support.programs import needs_libraries
+from support.servers import packer, redis_server, s3_server
 from support.workspace import CommandResult, Workspace
 from support.wsgi_client import SECRET, WsgiClient
 
@@ -141,7 +142,7 @@ def test_check_tries_the_bucket(site: Workspace, run: Run) -> None:
 
 
 def test_packers_that_share_no_directory_publish_into_the_bucket(site: Workspace, api: CkanApi, tmp_path: Path) -> None:
-    needs("celery", "redis", "cryptography")
+    needs_libraries("celery", "redis", "cryptography", extra="engines")
     with redis_server(tmp_path) as redis:
         configure(site, engine="celery", celery_broker=redis.url)
         site.queue(api)

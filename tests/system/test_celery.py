@@ -17,7 +17,10 @@ import pytest
 from support.servers import Redis, flower, need_celery, packer, redis_server
 from support.workspace import PATIENCE, Workspace, until
 
+from ckanpackager.celery.messages import Outcome, Seal
+from ckanpackager.celery.packers import Packers
 from ckanpackager.demo.ckan_api import CkanApi, Handler
+from ckanpackager.jobs.job import Archive
 
 need_celery()
 SECRET = "a secret of the tests"
@@ -278,6 +281,16 @@ def test_a_packer_with_another_secret_is_told_of(site: Workspace, redis: Redis, 
         dispatcher.terminate()
         dispatcher.wait(PATIENCE)
     assert "`secret`" in str(site.find(job)[1].attempts[0].error)
+
+
+def test_an_outcome_that_was_copied_from_another_task_counts_for_nothing(site: Workspace) -> None:
+    """By someone who can write to the broker: a requester would get another's archive."""
+    packers, archive = Packers(site.settings), Archive(name="theirs.zip", size=1, published=1)
+    sealed = Seal(SECRET).close(Outcome(task="theirs", archive=archive))
+    for id in ("theirs", "ours"):
+        packers._results.store_result(id, sealed, "SUCCESS")
+    assert packers.report("theirs").outcome == Outcome(task="theirs", archive=archive)
+    assert packers.report("ours").outcome == Outcome(error="the broker holds the outcome of another task")
 
 
 def test_check_names_what_packers_lack(site: Workspace, redis: Redis, tmp_path: Path) -> None:
