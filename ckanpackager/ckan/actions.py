@@ -30,7 +30,7 @@ def call(client: Client, api_url: str, action: str, parameters: dict[str, Any]) 
         client.post(url, msgspec.json.encode(parameters), body.append, explain=error_message, max_bytes=MAX_ACTION)
         try:
             answer = msgspec.json.decode(b"".join(body), type=dict[str, Any])
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise TemporaryFailure(f"{without_secrets(url)} does not answer as CKAN's API does") from None
         if not answer.get("success") or not isinstance(answer.get("result"), dict):
             raise PermanentFailure(f"{without_secrets(url)} refused: {error_message(b''.join(body))}")
@@ -47,7 +47,7 @@ def status(client: Client, site: str) -> str:
     try:
         answer = msgspec.json.decode(b"".join(body))
         version, extensions = answer["result"]["ckan_version"], list(answer["result"]["extensions"])
-    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError, TypeError):
         raise TemporaryFailure(f"{name} does not answer as CKAN does; is this the address of the site?") from None
     datastore = "with" if "datastore" in extensions else "WITHOUT"
     return f"{name}: CKAN {version}, {datastore} the datastore"

@@ -98,7 +98,7 @@ def _leads_into_result(head: bytes) -> bool:
     """Whether a text that begins here would be one of the result itself."""
     try:
         msgspec.json.decode(head + b'"}}')
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
     return True
 

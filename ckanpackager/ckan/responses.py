@@ -85,7 +85,7 @@ def read_whole(
         if stray:
             records = [without(record, stray) for record in records]
         return result, read_records(reading, records, as_raw=as_raw)
-    except (msgspec.DecodeError, ValueError):
+    except (msgspec.DecodeError, ValueError, RecursionError):
         raise unreadable(host) from None
 
 
@@ -93,7 +93,7 @@ def error_message(body: bytes | bytearray) -> str:
     """CKAN's own words in the body of a refusal; an empty text if there are none."""
     try:
         answer = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""  # an HTML page, for example
     error = answer.get("error", "") if isinstance(answer, dict) else answer
     if isinstance(error, dict):
@@ -107,7 +107,7 @@ def read_answer(body: bytes | bytearray, host: str) -> Result:
         raise TemporaryFailure(f"{host} answered with more values than a page may have")
     try:
         answer = _ANSWER.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise _no_answer(body, host) from None
     if not answer.success or answer.result is None:
         raise PermanentFailure(f"{host} refused the search: {error_message(body)}")

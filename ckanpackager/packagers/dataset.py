@@ -34,7 +34,12 @@ def package(request: PackageDataset, archive: Archive, context: PackagingContext
     """
     shown = actions.show(context.client, request.api_url, "package_show", request.dataset_id)
     packing = _Packing(request, archive, context)
-    for resource in shown.get("resources") or ():
+    resources = shown.get("resources") or []
+    if not isinstance(resources, list) or not all(isinstance(resource, dict) for resource in resources):
+        raise TemporaryFailure(
+            f"{request.host} did not answer as CKAN's API does: the resources are no list of objects"
+        )
+    for resource in resources:
         packing.add(resource)
     if not packing.files:
         raise packing.worst(f"dataset {request.dataset_id}: it has no resources")

@@ -467,6 +467,31 @@ def test_where_all_fails_the_job_fails_in_ckan_s_words(workspace: Workspace, api
         assert [row["resource_id"] for row in statistics.errors()] == ["beetles-2026"]
 
 
+DEEP = '{"success": true, "result": {"id": "d", "x": ' + "[" * 100_000 + "]" * 100_000 + "}}"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        '{"success": true, "result": {"id": "d", "resources": "all"}}',
+        '{"success": true, "result": {"resources": [1]}}',
+        DEEP,
+    ],
+    ids=["a text", "numbers", "deep"],
+)
+def test_an_answer_of_the_wrong_types_lets_the_job_wait(workspace: Workspace, api: CkanApi, answer: str) -> None:
+    def fault(handler: Handler, action: str, params: dict[str, Any], nth: int) -> bool:
+        if action == "package_show":
+            handler.reply(200, answer)
+        return action == "package_show"
+
+    api.fault = fault
+    id = queue(workspace, api)
+    workspace.work()
+    assert workspace.where() == {"slow": 1}
+    assert "not answer as CKAN's API does" in str(workspace.find(id)[1].attempts[-1].error)
+
+
 def test_where_all_fails_and_some_may_work_later_the_job_waits(
     workspace: Workspace, api: CkanApi, dataset: Building, once: None
 ) -> None:
