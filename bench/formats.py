@@ -10,13 +10,15 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from tabulate import tabulate
 
 from bench.packaging import CONFIGURATION, Measured, run
 
-FORMATS = ("csv", "tsv", "ndjson", "xlsx", "parquet", "dwca")
+PARQUET = ("parquet",) if find_spec("pyarrow") else ()  # an extra
+FORMATS = ("csv", "tsv", "ndjson", "xlsx", *PARQUET, "dwca")
 MEDIA = """\
 dwc_extension_fields:
   Associated Media:
