@@ -15,7 +15,7 @@ class NoKey(Exception):
 
 
 def public(action: str, entity_id: str) -> bool:
-    """Whether somebody who is not logged in may call `resource_show` or `package_show` for this."""
+    """Whether a person who is not logged in may call `resource_show` or `package_show` for this."""
     try:
         tk.check_access(action, {"user": "", "auth_user_obj": None}, {"id": entity_id})
     except tk.NotAuthorized:

@@ -89,7 +89,7 @@ def _refusal(status: int, reply: Any, retry_after: str | None) -> PackagerError:
         return NotOffered(said or "not offered", status)
     if status in (400, 413, 429) and said:
         return PackagerError(said, status, retry_after)
-    # 401: the portal's secret is wrong.  Whoever reads the page can do nothing about that, nor about 500 or 503.
+    # 401: the portal's secret is wrong.  The reader of the page can do nothing about that, nor about 500 or 503.
     return Unavailable(said or f"the download service answered {status}", status, retry_after)
 
 

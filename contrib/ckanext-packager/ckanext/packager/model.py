@@ -13,7 +13,7 @@ from ckanext.packager import settings
 
 
 class PackagerJob(tk.BaseModel):
-    """A request that was accepted, by somebody who was logged in."""
+    """A request that was accepted, by a person who was logged in."""
 
     __tablename__ = "packager_job"
 

@@ -11,7 +11,7 @@ from ckanext.packager import settings
 
 @tk.auth_allow_anonymous_access
 def packager_request(context: dict[str, Any], data_dict: dict[str, Any]) -> dict[str, Any]:
-    """Whoever may read the data; those who are not logged in if `ckanext.packager.anonymous` allows it."""
+    """Those who may read the data; those who are not logged in if `ckanext.packager.anonymous` allows it."""
     if not context.get("user") and not settings.anonymous():
         return {"success": False, "msg": tk._("Please log in to request a download")}
     action, entity = (
@@ -23,7 +23,7 @@ def packager_request(context: dict[str, Any], data_dict: dict[str, Any]) -> dict
 
 @tk.auth_allow_anonymous_access
 def packager_status(context: dict[str, Any], data_dict: dict[str, Any]) -> dict[str, Any]:
-    """One job: whoever knows its id, which is the key to it.  The whole service: sysadmins."""
+    """One job: everyone who knows its id, which is the key to it.  The whole service: sysadmins."""
     return {"success": bool(data_dict.get("job")), "msg": tk._("Only sysadmins see the whole service")}
 
 
