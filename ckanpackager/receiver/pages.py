@@ -70,7 +70,14 @@ def _archive(request: PageRequest) -> Response | None:
     return None
 
 
+def _metrics(request: PageRequest) -> Response:
+    from ckanpackager.receiver import metrics
+
+    return metrics.respond(request)
+
+
 _READ = ("GET", "HEAD")
 PAGES: dict[str, Page] = {
+    "/metrics": Page(_READ, _metrics),
     "/health": Page(_READ, _health),
 }
