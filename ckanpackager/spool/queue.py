@@ -30,7 +30,7 @@ from ckanpackager.jobs.job import Job
 from ckanpackager.jobs.request import Queue
 from ckanpackager.spool import building, refreshes, runs, worker_slots
 from ckanpackager.spool.claim import Claim, claim_listed, try_claim
-from ckanpackager.spool.job_files import is_id, remove_unlocked, same_file
+from ckanpackager.spool.job_files import id_time, is_id, remove_unlocked, same_file
 from ckanpackager.spool.listing import Listing
 
 FOLDERS = (
@@ -73,8 +73,7 @@ class Spool(Listing):
 
     def enqueue(self, job: Job) -> str:
         """Write a job into its queue; once this returns its id, it is durably on disk."""
-        whole, fraction = divmod(round(job.created * 1e6), 1_000_000)
-        id = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime(whole))}{fraction:06d}-{os.urandom(16).hex()}"
+        id = f"{id_time(job.created)}-{os.urandom(16).hex()}"
         try:
             descriptor, written = self.files.write(id, jobs.encode(job))
             os.close(descriptor)
