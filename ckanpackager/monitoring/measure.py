@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 from msgspec import UNSET
 
 from ckanpackager import __version__
+from ckanpackager.archives.space import measure_store
 from ckanpackager.config.settings import Settings
 from ckanpackager.errors import CkanpackagerError, TemporaryFailure
 from ckanpackager.jobs.request import QUEUES
@@ -49,16 +50,19 @@ def measure(settings: Settings, spool: Spool, now: float, *, with_bucket: bool =
         with_bucket: also measure a store in a bucket, whose listing costs money and time.
     """
     metrics, errors = [_build()], {}
-    for part, measure_part in _PARTS.items():
-        if part == "store" and settings.archives.store_url and not with_bucket:
-            continue
+    parts = {part: work for part, work in _PARTS.items() if with_bucket or not _is_bucket(part, settings)}
+    for part, measure_part in parts.items():
         try:
             metrics += list(measure_part(settings, spool, now))
         except CkanpackagerError as error:
             errors[part] = str(error)
-    failed = [((part,), float(part in errors)) for part in _PARTS]
+    failed = [((part,), float(part in errors)) for part in parts]
     metrics.append(Metric("scrape_errors", "1 for a part that could not be measured.", failed, ("part",)))
     return Measurement(metrics, errors)
+
+
+def _is_bucket(part: str, settings: Settings) -> bool:
+    return part == "store" and settings.archives.store_url is not None
 
 
 def _build() -> Metric:
@@ -127,6 +131,15 @@ def _existing(directory: Path) -> Path:
     return next((path for path in (directory, *directory.parents) if path.exists()), directory)
 
 
+def _store(settings: Settings, spool: Spool, now: float) -> Iterator[Metric]:
+    space = measure_store(settings)
+    yield Metric("store_used_bytes", "Size of everything in the store.", [((), space.used)])
+    yield Metric("store_archives", "Archives in the store, named packages included.", [((), space.archives)])
+    expiry: list[Labelled] = [] if space.next_expiry is None else [((), space.next_expiry)]
+    words = "When the first archive expires. Absent: none does."
+    yield Metric("store_next_expiry_timestamp_seconds", words, expiry)
+
+
 def _statistics(settings: Settings, spool: Spool, now: float) -> Iterator[Metric]:
     from ckanpackager.statistics import open_statistics
 
@@ -169,6 +182,7 @@ _PARTS: dict[str, Callable[[Settings, Spool, float], Iterable[Metric]]] = {
     "runs": _runs,
     "alerts": _alerts,
     "disks": _disks,
+    "store": _store,
     "statistics": _statistics,
     "named_packages": _named_packages,
 }

@@ -47,7 +47,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "maintenance": PURE
     | {"durable_files", "archives", "celery", "ckan", "config", "darwin_core", "hosts", "http_client", "mail"}
     | {"spool", "statistics", "status"},
-    "monitoring": PURE | {"config", "maintenance", "spool", "statistics", "status"},
+    "monitoring": PURE | {"archives", "config", "maintenance", "spool", "statistics", "status"},
     "demo": {"errors"},
     "cli": PURE
     | {

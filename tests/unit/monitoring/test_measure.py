@@ -78,6 +78,23 @@ def test_an_alert_is_told_for_as_long_as_it_goes_on(workspace: Workspace) -> Non
     assert values(workspace, "alert") == {("mail",): 1}
 
 
+def test_the_store_and_its_next_expiry_are_told(workspace: Workspace) -> None:
+    folder = workspace.store.directory / ("a" * 32 + "-" + "b" * 32)
+    folder.mkdir()
+    (folder / "x-2026-11-24.zip").write_bytes(b"x" * 1000)
+    os.utime(folder / "x-2026-11-24.zip", (1000, 1000))
+    assert values(workspace, "store_used_bytes")[()] >= 1000
+    assert values(workspace, "store_archives") == {(): 1}
+    assert values(workspace, "store_next_expiry_timestamp_seconds") == {(): 1000 + 7 * 86400}
+
+
+def test_a_bucket_is_listed_only_when_that_is_asked_for(workspace: Workspace) -> None:
+    workspace.configure(store_url="s3://archives/x")
+    assert "scrape_errors" in {metric.name for metric in measured(workspace).metrics}
+    assert ("store",) not in values(workspace, "scrape_errors")
+    assert {name[0] for name in values(workspace, "disk_free_bytes")} == {"spool", "temp"}
+
+
 def test_totals_come_from_the_statistics(workspace: Workspace) -> None:
     with workspace.statistics() as statistics:
         for job in ("a", "b"):
@@ -96,6 +113,7 @@ def test_totals_that_clean_makes_smaller_are_no_counters(workspace: Workspace) -
 
 
 def test_a_part_that_cannot_be_read_is_left_out_and_named(workspace: Workspace) -> None:
+    assert workspace.store
     (workspace.directory / "stats.db").write_text("no database" * 100)
     found = measured(workspace)
     assert list(found.errors) == ["statistics"] and "not a database" in found.errors["statistics"]
