@@ -1,6 +1,5 @@
-"""clear-cache, clean, check: maintenance commands."""
+"""clear-cache, clean: what removes."""
 
-import sys
 import time
 
 import click
@@ -40,22 +39,3 @@ def clean(context: CliContext) -> None:
     removed = clean_all(context.spool, context.store, context.settings, time.time())
     if not context.quiet:
         echo(", ".join(f"{number} {kind}" for kind, number in removed.items()) + " removed")
-
-
-@click.command()
-@click.option("--ckan", metavar="URL", help="Also ask this CKAN, or datastore_search URL.")
-@click.pass_obj
-def check(context: CliContext, ckan: str | None) -> None:
-    """Try everything that the configuration names, and report what is wrong.
-
-    \b
-    ckanpackager check --ckan https://data.example.org
-    """
-    from ckanpackager.maintenance.check import run
-
-    failed = False
-    for fine, words in run(context.settings, ckan):
-        failed = failed or not fine
-        if not fine or not context.quiet:
-            echo(f"{'ok   ' if fine else 'WRONG'} {words}")
-    sys.exit(1 if failed else 0)
