@@ -105,11 +105,12 @@ def respond(environ: Environ, settings: Settings, spool: Spool, about: dict[str,
     try:
         return _respond(environ, settings, spool, about)
     except CkanpackagerError as error:
-        about["refused"] = "too many open requests of one address" if isinstance(error, TooMany) else str(error)
+        about["refused"] = error.reason if isinstance(error, TooMany) else str(error)
         for kind, status, headers in _REFUSALS:
             if isinstance(error, kind):
                 allow = {"Allow": error.allowed} if isinstance(error, _BadMethod) else {}
-                return error_response(status, str(error), {**headers, **allow})
+                later = {"Retry-After": str(error.retry_after)} if isinstance(error, TooMany) else {}
+                return error_response(status, str(error), {**headers, **allow, **later})
         words = "this cannot be done right now; please try again later"
         return error_response("503 Service Unavailable", words, {"Retry-After": RETRY_AFTER})
 
@@ -162,5 +163,5 @@ _REFUSALS: tuple[tuple[type[CkanpackagerError], str, dict[str, str]], ...] = (
     (_BadMethod, "405 Method Not Allowed", {}),
     (NoLength, "411 Length Required", {}),
     (TooLarge, "413 Content Too Large", {}),
-    (TooMany, "429 Too Many Requests", {"Retry-After": RETRY_AFTER}),
+    (TooMany, "429 Too Many Requests", {}),
 )
