@@ -13,23 +13,15 @@ from typing import Any
 
 from ckanpackager.config.load import PUBLISHED_SECRETS, find_configuration, load_settings
 from ckanpackager.config.settings import Settings
-from ckanpackager.errors import BadRequest, CkanpackagerError, ConfigError, NotAuthorized, TooMany
-from ckanpackager.receiver.body import (
-    Application,
-    Environ,
-    NoLength,
-    StartResponse,
-    TooLarge,
-    drain_body,
-    read_parameters,
-)
+from ckanpackager.errors import CkanpackagerError, ConfigError, NotAuthorized, TooMany
+from ckanpackager.receiver.body import Application, Environ, StartResponse, drain_body, read_parameters
 from ckanpackager.receiver.handlers import HANDLERS, HandlerRequest
 from ckanpackager.receiver.pages import PageRequest, page_at
+from ckanpackager.receiver.refusals import BadMethod, NotFound, refusal_of
 from ckanpackager.receiver.request_log import line_about, readable, tell
 from ckanpackager.receiver.response import Response, error_response, success_response
 from ckanpackager.spool.queue import Spool
 
-RETRY_AFTER = "60"  # seconds, for callers while the spool is not writable
 _ANY_TEXT = ("utf-8", "surrogatepass")  # encodes every text
 
 
@@ -106,12 +98,13 @@ def respond(environ: Environ, settings: Settings, spool: Spool, about: dict[str,
         return _respond(environ, settings, spool, about)
     except CkanpackagerError as error:
         about["refused"] = "too many open requests of one address" if isinstance(error, TooMany) else str(error)
-        for kind, status, headers in _REFUSALS:
-            if isinstance(error, kind):
-                allow = {"Allow": error.allowed} if isinstance(error, _BadMethod) else {}
-                return error_response(status, str(error), {**headers, **allow})
-        words = "this cannot be done right now; please try again later"
-        return error_response("503 Service Unavailable", words, {"Retry-After": RETRY_AFTER})
+        status, words, headers = refusal_of(error)
+        at_dashboard = settings.receiver.dashboard and environ.get("PATH_INFO", "").startswith("/dashboard")
+        if at_dashboard and "text/html" in environ.get("HTTP_ACCEPT", ""):
+            from ckanpackager.receiver import dashboard
+
+            return dashboard.respond_refused(status, words, headers, settings.portal)
+        return error_response(status, words, headers)
 
 
 def _respond(environ: Environ, settings: Settings, spool: Spool, about: dict[str, str]) -> Response:
@@ -130,12 +123,12 @@ def _respond(environ: Environ, settings: Settings, spool: Spool, about: dict[str
         _check_method(path, method, *page.methods)
         if response := page.respond(PageRequest(path, environ, settings, spool, about)):
             return response
-    raise _NotFound(f"there is nothing at {readable(path)}")
+    raise NotFound(f"there is nothing at {readable(path)}")
 
 
 def _check_method(path: str, method: str, *allowed: str) -> None:
     if method not in allowed:
-        raise _BadMethod(f"{path} takes {' and '.join(allowed)}", ", ".join(allowed))
+        raise BadMethod(f"{path} takes {' and '.join(allowed)}", ", ".join(allowed))
 
 
 def _check_secret(given: Any, secret: str | None) -> None:
@@ -143,24 +136,3 @@ def _check_secret(given: Any, secret: str | None) -> None:
     known, sent = (secret or "").encode(*_ANY_TEXT), (given if isinstance(given, str) else "").encode(*_ANY_TEXT)
     if not known or not hmac.compare_digest(sent, known):
         raise NotAuthorized("the secret is wrong or missing")
-
-
-class _NotFound(CkanpackagerError):
-    pass
-
-
-class _BadMethod(CkanpackagerError):
-    def __init__(self, message: str, allowed: str) -> None:
-        super().__init__(message)
-        self.allowed = allowed
-
-
-_REFUSALS: tuple[tuple[type[CkanpackagerError], str, dict[str, str]], ...] = (
-    (BadRequest, "400 Bad Request", {}),
-    (NotAuthorized, "401 Unauthorized", {}),
-    (_NotFound, "404 Not Found", {}),
-    (_BadMethod, "405 Method Not Allowed", {}),
-    (NoLength, "411 Length Required", {}),
-    (TooLarge, "413 Content Too Large", {}),
-    (TooMany, "429 Too Many Requests", {"Retry-After": RETRY_AFTER}),
-)
