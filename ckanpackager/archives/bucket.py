@@ -27,9 +27,10 @@ _PROVIDERS = ("AWS", "GOOGLE", "AZURE")  # their variables' names start so
 
 
 class Entry(NamedTuple):
-    """An object, and when it was written by the bucket's clock, in seconds since 1970."""
+    """An object, its bytes, and when it was written by the bucket's clock, in seconds since 1970."""
 
     path: str
+    size: int
     written: float
 
 
@@ -103,13 +104,14 @@ class Bucket:
         with self._explained():
             return str(obstore.sign(self._store, "GET", path, good_for))
 
-    def entries(self, folder: str) -> Iterator[Entry]:
-        """The objects in a folder and below."""
+    def entries(self, folder: str | None = None) -> Iterator[Entry]:
+        """The objects in a folder and below; all of them if no folder is named."""
         import obstore
 
         with self._explained():
             for page in obstore.list(self._store, folder):
-                yield from (Entry(entry["path"], entry["last_modified"].timestamp()) for entry in page)
+                for entry in page:
+                    yield Entry(entry["path"], entry["size"], entry["last_modified"].timestamp())
 
     def folders(self) -> list[str]:
         """The names of the folders at the top."""

@@ -32,4 +32,5 @@ def clean(spool: Spool, store: Store, settings: Settings, now: float) -> dict[st
 
         with open_statistics(settings.statistics) as statistics:
             removed["requests and errors"] = statistics.remove_older(now - days * DAY)
+    spool.record_run("clean")
     return removed

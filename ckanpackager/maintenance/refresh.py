@@ -59,6 +59,8 @@ class Refresher:
                 raise BadRequest(f"{name}: no named package; those in the configuration: {known}")
         for name in names or packages:
             yield self._refresh(packages[name], now, force, always_due)
+        if not names:
+            self._spool.record_run("refresh")
 
     def concerned(self, api_url: str, resource_id: str | None, dataset_id: str | None) -> list[str]:
         """The names of the packages that hold a resource, or a dataset, of the site that `api_url` is an action of.

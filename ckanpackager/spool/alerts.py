@@ -2,11 +2,14 @@
 
 import contextlib
 import os
+import re
 import time
 
 from ckanpackager.spool.job_files import JobFiles
 
 AGAIN = 86400  # seconds until they are told again of what goes on
+_NOTES = ("accepted",)  # files that are no alert: what workers note there
+_KIND = re.compile(r"[a-z][a-z_-]*")
 
 
 class Alerts:
@@ -35,3 +38,16 @@ class Alerts:
         """It works again."""
         with contextlib.suppress(OSError):
             (self._files.directory / "alerts" / kind).unlink()
+
+
+def current(files: JobFiles, now: float) -> list[str]:
+    """The kinds of failures that administrators were told of within a day, and that go on.  Raises TemporaryFailure."""
+    folder, kinds = files.directory / "alerts", []
+    try:
+        for path in sorted(folder.iterdir()):
+            if path.name not in _NOTES and _KIND.fullmatch(path.name):
+                with contextlib.suppress(FileNotFoundError):  # it works again
+                    kinds += [path.name] if now - path.lstat().st_mtime < AGAIN else []
+    except OSError as error:
+        raise files.failure(error) from error
+    return kinds

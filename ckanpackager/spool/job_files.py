@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import stat
+import time
 from pathlib import Path
 
 from ckanpackager import durable_files
@@ -115,6 +116,12 @@ def remove_unlocked(path: Path) -> bool:
 def is_id(text: str) -> bool:
     """Whether the text can be the id of a job, and so part of a path."""
     return _ID.fullmatch(text) is not None
+
+
+def id_time(moment: float) -> str:
+    """How the ids of the jobs of a moment start, so that they sort by it; in seconds since 1970."""
+    whole, fraction = divmod(round(moment * 1e6), 1_000_000)
+    return f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime(whole))}{fraction:06d}"
 
 
 def content(path: Path) -> bytes:

@@ -9,11 +9,12 @@ from ckanpackager.errors import BadRequest
 from ckanpackager.jobs import job as jobs
 from ckanpackager.jobs.job import Job
 from ckanpackager.jobs.request import Queue
-from ckanpackager.spool import refreshes, worker_slots
+from ckanpackager.spool import alerts, refreshes, runs, worker_slots
 from ckanpackager.spool.job_files import JobFiles, content, is_id
 
 OPEN = ("fast", "slow", "claimed")
 STATES = (*OPEN, "done", "failed")
+_FIRST = 10_000  # jobs of a queue that are looked at; those that workers claim first
 
 
 class Listing:
@@ -87,6 +88,21 @@ class Listing:
         """When the first job of a queue arrived, in seconds since 1970; None if none waits."""
         return next((job.created for job in self.jobs(queue)), None)
 
+    def overdue_since(self, queue: Queue, now: float) -> float | None:
+        """Since when a job has been due, in seconds since 1970: the longest of the queue's first; None if none is due.
+
+        A job that waits for its next attempt is not due.
+        """
+        due = []
+        for name in self.names(queue)[:_FIRST]:
+            try:
+                due.append((self.directory / queue / name).lstat().st_mtime)
+            except FileNotFoundError:
+                continue  # it has moved on
+            except OSError as error:
+                raise self.files.failure(error) from error
+        return min((moment for moment in due if moment <= now), default=None)
+
     def open_jobs_of(self, email: str) -> int:
         """How many jobs wait or are worked on for an e-mail address, compared without case."""
         return len({job.id for job in self.open_jobs(email)})
@@ -129,6 +145,14 @@ class Listing:
     def last_refresh(self, package: str) -> refreshes.RefreshRecord | None:
         """When the source of a named package was last looked at."""
         return refreshes.read(self.files, package)
+
+    def last_runs(self) -> dict[str, float]:
+        """When `process`, `refresh` and `clean` last did their work, as far as it is known."""
+        return runs.last(self.files)
+
+    def current_alerts(self, now: float) -> list[str]:
+        """What administrators were told of, and has not worked since, as far as is known."""
+        return alerts.current(self.files, now)
 
     def active_workers(self) -> list[worker_slots.Worker]:
         """The workers that are working on a job."""

@@ -6,6 +6,7 @@
     workers/  one file per worker slot          alerts/   what administrators were told
     named/    one file per named package: its last refresh
     building/ locks of archives being built
+    runs/     one file per command that cron runs: its last run
 
 `ls` shows the state of everything.  The lock is on the job file's own descriptor: it follows the file through its
 renames, leaves nothing to clean up, and the kernel frees it when the worker dies.  A file in claimed/ whose lock is
@@ -27,12 +28,15 @@ from ckanpackager.errors import SpoolFailure
 from ckanpackager.jobs import job as jobs
 from ckanpackager.jobs.job import Job
 from ckanpackager.jobs.request import Queue
-from ckanpackager.spool import building, refreshes, worker_slots
+from ckanpackager.spool import building, refreshes, runs, worker_slots
 from ckanpackager.spool.claim import Claim, claim_listed, try_claim
-from ckanpackager.spool.job_files import is_id, remove_unlocked, same_file
+from ckanpackager.spool.job_files import id_time, is_id, remove_unlocked, same_file
 from ckanpackager.spool.listing import Listing
 
-FOLDERS = ("tmp", "fast", "slow", "claimed", "failed", "done", "workers", "building", "alerts", refreshes.FOLDER)
+FOLDERS = (
+    *("tmp", "fast", "slow", "claimed", "failed", "done", "workers", "building", "alerts"),
+    *(refreshes.FOLDER, runs.FOLDER),
+)
 ACCEPTING = 10  # seconds that a receiver waits for others that count the jobs of the same e-mail address
 
 
@@ -69,8 +73,7 @@ class Spool(Listing):
 
     def enqueue(self, job: Job) -> str:
         """Write a job into its queue; once this returns its id, it is durably on disk."""
-        whole, fraction = divmod(round(job.created * 1e6), 1_000_000)
-        id = f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime(whole))}{fraction:06d}-{os.urandom(16).hex()}"
+        id = f"{id_time(job.created)}-{os.urandom(16).hex()}"
         try:
             descriptor, written = self.files.write(id, jobs.encode(job))
             os.close(descriptor)
@@ -114,6 +117,10 @@ class Spool(Listing):
     def record_refresh(self, package: str, record: refreshes.RefreshRecord) -> None:
         """Record that the source of a named package was looked at."""
         refreshes.write(self.files, package, record)
+
+    def record_run(self, command: str) -> None:
+        """Record that a command did its work now."""
+        runs.record(self.files, command)
 
     def remove_ended_of(self, email: str) -> int:
         """Remove the files of the jobs that have ended for an e-mail address, compared without case; how many."""

@@ -30,6 +30,7 @@ class Worker(Struct, frozen=True, kw_only=True):
     since: float
     rows: int = 0
     expected: int | None = None
+    said: float = 0.0  # when it said this, by the clock of its host
 
 
 class Slot:
@@ -41,7 +42,8 @@ class Slot:
     def write_progress(self, worker: Worker) -> None:
         """Write the progress for `ckanpackager status` and the job's page; a full disk must not end the work."""
         with contextlib.suppress(OSError):
-            os.pwrite(self._descriptor, msgspec.json.encode(worker).ljust(_LENGTH), 0)
+            told = msgspec.structs.replace(worker, said=time.time())
+            os.pwrite(self._descriptor, msgspec.json.encode(told).ljust(_LENGTH), 0)
 
     def close(self) -> None:
         _truncate(self._descriptor)

@@ -1,5 +1,6 @@
 """The worker's loop over the spool: acquire a slot, claim a job, run its steps; again."""
 
+import math
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -16,6 +17,7 @@ from ckanpackager.worker.runner import Runner, Show
 from ckanpackager.worker.signals import Stop
 
 POLL = 1.0  # seconds between two looks into an empty spool, with --loop
+NOTE = 30.0  # seconds between two records that a worker looks for jobs
 
 
 @dataclass
@@ -78,6 +80,7 @@ class Backlog:
         self._claims = {queue: spool.claim_due(queue, time.time) for queue in queues}
         self._ends = time.monotonic() + limits.max_time if limits.max_time else None
         self._claimed = 0
+        self._noted = -math.inf
 
     @property
     def loop(self) -> bool:
@@ -105,6 +108,7 @@ class Backlog:
         The slot is held for one job only: while this worker runs a slow one, another may run the fast ones.
         """
         self._accepted.send()
+        self._note()
         for queue, claims in self._claims.items():
             slot = self._spool.acquire_slot(queue, getattr(self._workers, queue))
             if slot is None:
@@ -120,3 +124,9 @@ class Backlog:
             slot.close()
             self._claims[queue] = self._spool.claim_due(queue, time.time)  # for the next look
         return None
+
+    def _note(self) -> None:
+        """Record now and then that a worker looks for jobs, for monitoring."""
+        if time.monotonic() - self._noted >= NOTE:
+            self._spool.record_run("process")
+            self._noted = time.monotonic()
