@@ -98,13 +98,13 @@ def respond(environ: Environ, settings: Settings, spool: Spool, about: dict[str,
         return _respond(environ, settings, spool, about)
     except CkanpackagerError as error:
         about["refused"] = "too many open requests of one address" if isinstance(error, TooMany) else str(error)
-        status, words, headers = refusal_of(error)
-        at_dashboard = settings.receiver.dashboard and environ.get("PATH_INFO", "").startswith("/dashboard")
+        refusal, path = refusal_of(error), environ.get("PATH_INFO", "")
+        at_dashboard = settings.receiver.dashboard and path.startswith("/dashboard")
         if at_dashboard and "text/html" in environ.get("HTTP_ACCEPT", ""):
             from ckanpackager.receiver import dashboard
 
-            return dashboard.respond_refused(status, words, headers, settings.portal)
-        return error_response(status, words, headers)
+            return dashboard.respond_refused(path, refusal, settings.portal)
+        return error_response(*refusal)
 
 
 def _respond(environ: Environ, settings: Settings, spool: Spool, about: dict[str, str]) -> Response:

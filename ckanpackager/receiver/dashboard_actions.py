@@ -1,4 +1,4 @@
-"""What administrators do on the dashboard: retry a failed job, cancel a waiting one; each button has a token of its own.
+"""What administrators do on the dashboard: retry a failed job, or cancel a waiting one.
 
 A browser sends the password of the dashboard with every request to it, also with one that a page of another site makes
 it send.  So a form holds a token that no other site knows, and what browsers say of a request's origin is checked.
@@ -33,7 +33,7 @@ def respond(
     parameters = read_parameters(environ, receiver.max_request_size)
     job, token = (str(parameters.get(name) or "") for name in ("job", "token"))
     known = [make_token(receiver, action, job, now - days * DAY) for days in range(OLDEST + 1)]
-    if not any([hmac.compare_digest(token.encode(errors="replace"), each.encode()) for each in known]):
+    if not any(hmac.compare_digest(token.encode(errors="replace"), each.encode()) for each in known):
         raise Forbidden("this button is not of this dashboard, or older than a day; load the dashboard again")
     try:
         if action == "retry":
@@ -60,7 +60,9 @@ def _check_origin(environ: Environ, settings: Receiver) -> None:
     if site is not None:
         own = site in ("same-origin", "none")
     elif origin is not None:
-        own = urlsplit(origin).netloc in {environ.get("HTTP_HOST"), urlsplit(settings.public_url or "").netloc} - {""}
+        own = origin.partition("://")[2] in {environ.get("HTTP_HOST"), urlsplit(settings.public_url or "").netloc} - {
+            ""
+        }
     else:
         own = True  # an old browser: the token decides
     if not own:

@@ -10,7 +10,7 @@ from ckanpackager.config.settings import Portal
 
 
 def html_page(title: str, body: str, portal: Portal, *, head: str = "", style: str = "") -> str:
-    """A page with that title and body, which are HTML already; `head` stands in its head, `style` behind the common one."""
+    """A page with that title, head and body, which are HTML already; `style` stands behind the common one."""
     return _PAGE.format(
         title=title, head=head, style=_STYLE + style, header=_header(portal), body=body, footer=_footer(portal)
     )
