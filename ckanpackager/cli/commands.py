@@ -21,6 +21,7 @@ COMMANDS = {
     "anonymize": ("privacy", "anonymize"),
     "forget": ("privacy", "forget"),
     "check": ("admin", "check"),
+    "metrics": ("metrics", "metrics"),
     "serve": ("serve", "serve"),
     "demo": ("demo", "demo"),
 }

@@ -94,9 +94,10 @@ def cross_checks(settings: Settings) -> _Faults:
             if _is_host(host):
                 continue
             yield (key,), f"expected host or host:port, no scheme and no path, got {quoted(host)}"
-    for proxy in settings.receiver.trusted_proxies:
-        if not _is_network(proxy):
-            yield ("trusted_proxies",), f"expected addresses or networks, as in 10.0.0.0/8, got {quoted(proxy)}"
+    for key in ("trusted_proxies", "metrics_hosts"):
+        for entry in getattr(settings.receiver, key):
+            if not _is_network(entry):
+                yield (key,), f"expected addresses or networks, as in 10.0.0.0/8, got {quoted(entry)}"
     if settings.archives.zip_command is not None:
         for words in _command_checks(settings.archives.zip_command):
             yield ("zip_command",), words

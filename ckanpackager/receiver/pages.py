@@ -87,8 +87,15 @@ def _dashboard_action(request: PageRequest) -> Response:
     )
 
 
+def _metrics(request: PageRequest) -> Response:
+    from ckanpackager.receiver import metrics
+
+    return metrics.respond(request)
+
+
 _READ = ("GET", "HEAD")
 PAGES: dict[str, Page] = {
+    "/metrics": Page(_READ, _metrics),
     "/health": Page(_READ, _health),
     "/dashboard": Page(_READ, _dashboard),
     "/dashboard/retry": Page(("POST",), _dashboard_action),

@@ -121,14 +121,20 @@ class Listing:
         except OSError as error:
             raise self.files.failure(error) from error
 
-    def alarms_since(self, moment: float) -> int:
-        """How many jobs have failed since then, but for those whose request was at fault."""
-        alarms = 0
-        for name in self.names("failed"):
+    def alarms_since(self, moment: float, most: int | None = None) -> int:
+        """How many jobs have failed since then, but for those whose request was at fault.
+
+        Args:
+            most: how many files are read, those of the newest jobs first; what the others hold is taken for a failure.
+        """
+        alarms = read = 0
+        for name in reversed(self.names("failed")):
             path = self.directory / "failed" / name
             try:
                 if name.endswith(".json") and path.lstat().st_mtime >= moment:
-                    alarms += not jobs.decode(name.removesuffix(".json"), content(path)).mistaken
+                    unread = most is not None and read >= most
+                    read += 1
+                    alarms += unread or not jobs.decode(name.removesuffix(".json"), content(path)).mistaken
             except FileNotFoundError:
                 continue
             except (OSError, BadRequest):

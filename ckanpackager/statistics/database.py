@@ -128,10 +128,14 @@ class StatisticsDatabase:
 
     def served(self) -> int:
         """The number of all requests that were served."""
+        return self.overall()["requests"]
+
+    def overall(self) -> dict[str, int]:
+        """The numbers of `emails`, `requests` and `errors` of all resources together."""
         if not self._keeps_totals:
-            return self.totals()["*"]["requests"]
+            return self.totals()["*"]
         with self._reading() as connection:
-            return read_totals(connection, None, only_all=True)["*"]["requests"]
+            return read_totals(connection, None, only_all=True)["*"]
 
     def requests(
         self, *, offset: int = 0, limit: int = 100, resource_id: str | None = None, email: str | None = None

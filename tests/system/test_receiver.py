@@ -30,7 +30,7 @@ from ckanpackager.errors import ConfigError
 from ckanpackager.jobs.job import Archive
 from ckanpackager.jobs.parameters import request_from
 from ckanpackager.jobs.request import TASKS
-from ckanpackager.receiver import application, handlers
+from ckanpackager.receiver import application, handlers, pages
 from ckanpackager.receiver.application import make_application
 from ckanpackager.spool import worker_slots
 from ckanpackager.spool.listing import Listing
@@ -702,7 +702,7 @@ def described(answer: Answer, path: str, which: int = 0) -> None:
 
 
 def test_the_description_has_every_path() -> None:
-    assert OPENAPI["paths"].keys() == {*handlers.HANDLERS, "/jobs/{job}", "/health"}
+    assert OPENAPI["paths"].keys() == {*handlers.HANDLERS, "/jobs/{job}", *pages.PAGES}
     for path in handlers.HANDLERS:
         assert OPENAPI["paths"][path].keys() == {"post"}
         assert body_of(path)["properties"]["secret"]
