@@ -41,13 +41,15 @@ MAY_IMPORT: dict[str, set[str]] = {
     "packagers": PURE
     | {"config", "http_client", "hosts", "ckan", "formats", "metadata", "darwin_core", "archives", "names"},
     "receiver": PURE
-    | {"formats", "config", "hosts", "spool", "status", "statistics", "archives", "logs", "maintenance", "monitoring"},
+    | {"formats", "config", "hosts", "spool", "status", "statistics", "archives", "logs", "maintenance", "monitoring"}
+    | {"report"},
     "worker": PURE
     | {"config", "spool", "status", "statistics", "archives", "mail", "packagers", "http_client", "hosts", "celery"},
     "maintenance": PURE
     | {"durable_files", "archives", "celery", "ckan", "config", "darwin_core", "hosts", "http_client", "mail"}
     | {"spool", "statistics", "status"},
     "monitoring": PURE | {"archives", "config", "maintenance", "spool", "statistics", "status"},
+    "report": {"errors", "config", "statistics", "status"},
     "demo": {"errors"},
     "cli": PURE
     | {
@@ -60,6 +62,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "receiver",
         "maintenance",
         "monitoring",
+        "report",
         "demo",
         "logs",
         "hosts",
