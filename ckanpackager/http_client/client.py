@@ -34,7 +34,6 @@ _CHUNK = 128 * 1024
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MAX_REDIRECTS = 5
 _TEMPORARY = (408, 425, 429)
-_OBJECT = re.compile(r"(<[^>]*>|\w+\(host=[^)]*\)): ")  # how urllib3 names a connection
 _BROKEN = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 
 log = logging.getLogger("ckanpackager")
@@ -76,10 +75,8 @@ class Client:
     ) -> None:
         self._key = key
         self._hosts = hosts
-        self._timeout = timeout
-        self._rate = min_download_rate
-        self._wait = wait
-        self._tries = tries
+        self._timeout, self._rate = timeout, min_download_rate
+        self._wait, self._tries = wait, tries
         self._bounds = Bounds()
         self._session = requests.Session()
         self._session.headers["User-Agent"] = f"ckanpackager/{__version__}"
@@ -300,4 +297,4 @@ def _words(error: Exception) -> str:
             break
         cause = inner
     text = " ".join(str(cause).split())
-    return _OBJECT.sub("", text, count=1)
+    return re.sub(r"(<[^>]*>|\w+\(host=[^)]*\)): ", "", text, count=1)  # how urllib3 names a connection
