@@ -118,7 +118,8 @@ def _respond(environ: Environ, settings: Settings, spool: Spool, about: dict[str
         if isinstance(named, str):
             about["resource"] = named
         spool.prepare()
-        return success_response(handler(HandlerRequest(parameters, settings, spool, about)))
+        answer = handler(HandlerRequest(parameters, settings, spool, about))
+        return answer if isinstance(answer, Response) else success_response(answer)
     if page := page_at(path, settings):
         _check_method(path, method, *page.methods)
         if response := page.respond(PageRequest(path, environ, settings, spool, about)):

@@ -4,6 +4,7 @@ They come from the sums that the database keeps (`sums`) where these are enough,
 """
 
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from sqlalchemy import Column, Select, Table, and_, distinct, func, literal, literal_column, null, select
@@ -26,6 +27,7 @@ COLUMNS: dict[Dimension, str] = {
 """What each dimension is called as a column, and as a key of JSON and CSV."""
 
 OTHERS = "others"
+MOST_PERIODS = 4000  # days of eleven years
 S = TypeVar("S", bound=Select[Any])
 
 
@@ -81,12 +83,16 @@ def top(rows: Iterable[Figures], number: int) -> list[Figures]:
 def without_gaps(rows: Iterable[Figures], period: Period, by: Unit) -> list[Figures]:
     """A row for each day, month or year of the period, zeros where nothing was requested; rows without a name.
 
-    Where the period has no bound, from the first row on, and to the last one.
+    Where the period has no bound, from the first row on, and to the last one.  If these were more than MOST_PERIODS,
+    the rows alone.
     """
     known = {row.period: row for row in rows if row.period}
     first = name_of(period.since, by) if period.since is not None else min(known, default="")
     last = name_of(period.until - 1, by) if period.until is not None else max(known, default="")
-    return [known.get(name, Figures(period=name)) for name in names_between(first, last)] if first and last else []
+    if not (first and last):
+        return []
+    names = list(islice(names_between(first, last), MOST_PERIODS + 1))
+    return [known.get(name, Figures(period=name)) for name in (names if len(names) <= MOST_PERIODS else sorted(known))]
 
 
 def _are_enough(asked: Asked) -> bool:

@@ -1,6 +1,7 @@
 """Periods of the statistics: from when until when, and its days, months or years.  In UTC.  Pure."""
 
 import re
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Literal, NamedTuple
 
@@ -11,6 +12,7 @@ UNITS: tuple[Unit, ...] = ("day", "month", "year")
 DAY = 86400  # seconds
 _LENGTHS: dict[Unit, int] = {"day": 10, "month": 7, "year": 4}  # of a period's name: 2026-11-25, 2026-11, 2026
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_LAST = 253402300799.0  # the last second of the year 9999
 _SECONDS = re.compile(r"\d{1,12}(\.\d{1,9})?", re.ASCII)
 
 
@@ -37,11 +39,11 @@ def _moment(name: str, value: object, days: int = 0) -> float | None:
         return None
     text = str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
     if isinstance(text, str) and _SECONDS.fullmatch(text) and not _DATE.fullmatch(text):
-        return float(text)
+        return min(float(text), _LAST)
     try:
         if not (isinstance(text, str) and _DATE.fullmatch(text)):
             raise ValueError
-        return (date.fromisoformat(text) - date(1970, 1, 1)).total_seconds() + days * DAY
+        return min((date.fromisoformat(text) - date(1970, 1, 1)).total_seconds() + days * DAY, _LAST)
     except ValueError:
         raise BadRequest(
             f"{name}: expected a date as 2026-01-31, or seconds since 1970, got {one_line(value, 40)!r}"
@@ -87,12 +89,13 @@ def last_months(number: int, now: float) -> Period:
     return Period(datetime(months // 12, months % 12 + 1, 1, tzinfo=UTC).timestamp())
 
 
-def names_between(first: str, last: str) -> list[str]:
+def names_between(first: str, last: str) -> Iterator[str]:
     """The names of all days, months or years from one to another, both with it."""
     if len(first) == _LENGTHS["day"]:
         start, end = date.fromisoformat(first), date.fromisoformat(last)
-        return [(start + timedelta(day)).isoformat() for day in range((end - start).days + 1)]
-    if len(first) == _LENGTHS["month"]:
-        months = [int(name[:4]) * 12 + int(name[5:]) - 1 for name in (first, last)]
-        return [f"{month // 12:04}-{month % 12 + 1:02}" for month in range(months[0], months[1] + 1)]
-    return [f"{year:04}" for year in range(int(first), int(last) + 1)]
+        yield from ((start + timedelta(day)).isoformat() for day in range((end - start).days + 1))
+    elif len(first) == _LENGTHS["month"]:
+        start_month, end_month = (int(name[:4]) * 12 + int(name[5:]) - 1 for name in (first, last))
+        yield from (f"{month // 12:04}-{month % 12 + 1:02}" for month in range(start_month, end_month + 1))
+    else:
+        yield from (f"{year:04}" for year in range(int(first), int(last) + 1))
