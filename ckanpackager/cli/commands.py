@@ -20,7 +20,7 @@ COMMANDS = {
     "config": ("config", "config"),
     "anonymize": ("privacy", "anonymize"),
     "forget": ("privacy", "forget"),
-    "check": ("admin", "check"),
+    "check": ("check", "check"),
     "metrics": ("metrics", "metrics"),
     "serve": ("serve", "serve"),
     "demo": ("demo", "demo"),

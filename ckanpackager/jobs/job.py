@@ -12,11 +12,12 @@ from ckanpackager.jobs.request import Queue, Request, cache_key, named_key
 Moment = Annotated[float, Meta(ge=0, le=253_402_300_799)]  # seconds since 1970, to the end of the year 9999
 Kind = Literal["packaging", "mail", "statistics"]
 """What a step is about: those of one kind fail together, and are retried for the same time."""
-Outcome = Literal["done", "retry", "failed", "unanswered", "died", "spool"]
+Outcome = Literal["done", "retry", "failed", "unanswered", "died", "spool", "full"]
 """How an attempt ended.
 
 `done`: all steps are done; `retry`, `failed`: `step` failed for now, or for good; `unanswered`: the mail server may
-have accepted the mail; `died`: the worker did; `spool`: it could not be written.
+have accepted the mail; `died`: the worker did; `spool`: it could not be written; `full`: there was no room for the
+archive.
 """
 
 
