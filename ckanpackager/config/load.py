@@ -83,13 +83,13 @@ def cross_checks(settings: Settings) -> _Faults:
     yield from _mail_checks(settings)
     yield from _engine_checks(settings)
     yield from _url_checks(settings)
+    yield from _host_checks(settings)
     first, last = settings.spool.retry_delay, settings.spool.retry_delay_max
     if first > last:
         yield ("retry_delay", "retry_delay_max"), f"{first:g} is greater than retry_delay_max, {last:g}"
     if settings.archives.cache_time > settings.archives.keep_archives * DAY:
         words = "longer than keep_archives, so that links to archives that are removed already would be sent"
         yield ("cache_time", "keep_archives"), words
-    yield from _host_checks(settings)
     if settings.archives.zip_command is not None:
         for words in _command_checks(settings.archives.zip_command):
             yield ("zip_command",), words
