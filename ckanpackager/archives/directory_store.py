@@ -123,6 +123,11 @@ class DirectoryStore:
         """The URL of an archive; an empty text where `download_url` is unset."""
         return f"{self._download_url}/{quote(archive.name)}" if self._download_url else ""
 
+    def remove(self, directory: str) -> None:
+        """Remove an archive that nobody was told of, and every trace of it."""
+        with self._explained(), contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(self.directory / directory)
+
     def clear(self, in_use: Collection[str] = (), *, named: bool = False) -> int:
         """Remove all archives but those in use, links and what these lead to; how many.
 

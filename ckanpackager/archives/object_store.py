@@ -111,6 +111,11 @@ class ObjectStore:
             return f"{self._download_url}/{quote(archive.name)}"
         return self.bucket.sign(archive.name, until - now)
 
+    def remove(self, directory: str) -> None:
+        """Remove an archive that nobody was told of, and every trace of it."""
+        self.bucket.delete(_about(directory))
+        self.bucket.delete(*[entry.path for entry in self.bucket.entries(directory)])
+
     def clear(self, in_use: Collection[str] = (), *, named: bool = False) -> int:
         """Remove all archives but those in use and, without `named`, those of named packages; how many."""
         removed = self._remove([directory for directory, _ in self._directories() if directory not in in_use])

@@ -36,5 +36,5 @@ def remove_old(
         except FileNotFoundError:
             continue  # its worker, or another `clean`, was faster
         except OSError as error:
-            raise TemporaryFailure(f"temporary directory {path}: {error.strerror}") from error
+            raise TemporaryFailure(f"temporary directory {path}: {error.strerror}", kind="storage") from error
     return removed

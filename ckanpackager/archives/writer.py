@@ -74,7 +74,7 @@ def create(
     except OSError as error:
         place = error.filename or f"{path.parent} or {settings.temp_directory or tempfile.gettempdir()}"
         words = f"archive {place}: {error.strerror}; make sure that there is room"
-        raise TemporaryFailure(words, public=OUR_FAULT) from error
+        raise TemporaryFailure(words, public=OUR_FAULT, kind="storage") from error
 
 
 class FilesArchive:
@@ -116,6 +116,7 @@ def _run(
         raise PermanentFailure(
             f"zip_command: {words[0]} cannot be run: {error.strerror}; install it or correct zip_command",
             public=OUR_FAULT,
+            kind="configuration",
         ) from error
     with process:
         try:
@@ -172,7 +173,7 @@ def _output(process: "subprocess.Popen[bytes]", timeout: float, look: Callable[[
 
 
 def _failure(words: str) -> TemporaryFailure:
-    return TemporaryFailure(f"zip_command: {words}", public=OUR_FAULT)
+    return TemporaryFailure(f"zip_command: {words}", public=OUR_FAULT, kind="storage")
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

@@ -1,4 +1,4 @@
-"""clear-cache, clean, check: maintenance commands."""
+"""clear-cache, clean: what removes."""
 
 import sys
 import time
@@ -51,22 +51,3 @@ def clean(context: CliContext, dry_run: bool) -> None:
     if not context.quiet:
         done = "would be removed" if dry_run else "removed"
         echo(", ".join(f"{number} {kind}" for kind, number in removed.items()) + f" {done}")
-
-
-@click.command()
-@click.option("--ckan", metavar="URL", help="Also ask this CKAN, or datastore_search URL.")
-@click.pass_obj
-def check(context: CliContext, ckan: str | None) -> None:
-    """Try everything that the configuration names, and report what is wrong.
-
-    \b
-    ckanpackager check --ckan https://data.example.org
-    """
-    from ckanpackager.maintenance.check import run
-
-    failed = False
-    for fine, words in run(context.settings, ckan):
-        failed = failed or not fine
-        if not fine or not context.quiet:
-            echo(f"{'ok   ' if fine else 'WRONG'} {words}")
-    sys.exit(1 if failed else 0)

@@ -1,10 +1,8 @@
-"""status and stats: how the service stands, and what it has served."""
+"""status: how the service stands, or one job."""
 
-import csv
 import json
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -15,7 +13,8 @@ from ckanpackager.cli import remote
 from ckanpackager.cli.context import CliContext
 from ckanpackager.cli.output import echo
 from ckanpackager.cli.progress import line
-from ckanpackager.errors import BadRequest, printable
+from ckanpackager.cli.statistics import local_totals
+from ckanpackager.errors import BadRequest
 from ckanpackager.jobs.request import QUEUES
 from ckanpackager.status import (
     JobReport,
@@ -58,54 +57,13 @@ def status(context: CliContext, /, given: remote.Options, job: str | None, forma
         echo("\n".join(lines))
 
 
-@click.command()
-@click.argument("table", type=click.Choice(["totals", "requests", "errors"]), default="totals")
-@click.option("-r", "resource_id", help="Only this resource.")
-@click.option("-e", "email", help="Only this e-mail address (requests and errors).")
-@click.option("-o", "offset", type=click.IntRange(min=0), default=0, help="Leave out the newest ones.")
-@click.option("-l", "limit", type=click.IntRange(min=1), default=100, show_default=True, help="Most rows.")
-@click.option(
-    "--format", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True, help="How to print it."
-)
-@click.option("-x", "fail", is_flag=True, help="Exit with 1 if there are errors.")
-@remote.options
-def stats(
-    context: CliContext,
-    /,
-    given: remote.Options,
-    table: str,
-    resource_id: str | None,
-    email: str | None,
-    offset: int,
-    limit: int,
-    format: str,
-    fail: bool,
-) -> None:
-    """Show what was served: totals by resource, requests, or errors, the newest first.
-
-    \b
-    ckanpackager stats requests -l 20 --format csv
-    """
-    asked = {"resource_id": resource_id, "email": email, "offset": offset, "limit": limit}
-    source = _remote_statistics(given) if given.host else _local_statistics(context)
-    answer = source(table, asked)
-    if not context.quiet:
-        _print_table(table, answer, format)
-    if not fail:
-        return
-    if table != "errors":
-        totals = answer if table == "totals" else source("totals", asked)
-        answer = [counts for counts in totals.values() if counts["errors"]]
-    sys.exit(1 if answer else 0)
-
-
 def _local_status(context: CliContext, *, count_requests: bool) -> ServiceStatus:
     from ckanpackager.maintenance.named_packages import statuses
 
     service = service_status(context.spool, time.time())
     service = replace(service, named_packages=list(statuses(context.settings, context.spool)))
     if count_requests:
-        totals = _local_statistics(context)("totals", {"resource_id": None})
+        totals = local_totals(context)
         service = replace(service, processed_requests=totals.get("*", {}).get("requests", 0))
     return service
 
@@ -114,27 +72,6 @@ def _local_report(context: CliContext, id: str) -> JobReport:
     if (found := context.spool.find(id)) is None:
         raise BadRequest(f"{id}: there is no such job; finished ones are kept for keep_done days")
     return job_report(*found, context.settings, context.spool, time.time())
-
-
-def _local_statistics(context: CliContext) -> Callable[[str, dict[str, Any]], Any]:
-    def ask(table: str, asked: dict[str, Any]) -> Any:
-        from ckanpackager.statistics import open_statistics
-
-        with open_statistics(context.settings.statistics, to_read=True) as statistics:
-            if table == "totals":
-                return statistics.totals(asked["resource_id"])
-            return (statistics.requests if table == "requests" else statistics.errors)(**asked)
-
-    return ask
-
-
-def _remote_statistics(given: remote.Options) -> Callable[[str, dict[str, Any]], Any]:
-    def ask(table: str, asked: dict[str, Any]) -> Any:
-        path = "/statistics" if table == "totals" else f"/statistics/{table}"
-        parameters = {name: value for name, value in asked.items() if value is not None}
-        return remote.call(given, path, parameters, table)[table]
-
-    return ask
 
 
 def describe_service(service: ServiceStatus, now: float) -> Iterator[str]:
@@ -188,21 +125,6 @@ def _state(job: JobReport, now: float) -> str:
         return f"in progress: {line(job.rows or 0, job.expected or None, now - job.since)}"
     mail = "; the mail about it waits" if job.folder in QUEUES else ""
     return f"{job.state}{mail}{later}"
-
-
-def _print_table(table: str, answer: Any, format: str) -> None:
-    rows = [{"resource_id": id, **counts} for id, counts in answer.items()] if table == "totals" else answer
-    if format == "json":
-        echo(json.dumps({"status": "success", "success": True, table: answer}, indent=2))
-    elif format == "csv" and rows:
-        writer = csv.DictWriter(sys.stdout, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(
-            {name: printable(cell) if isinstance(cell, str) else cell for name, cell in row.items()} for row in rows
-        )
-    elif format == "table":
-        readable = [{**row, "timestamp": local_time(row["timestamp"])} if "timestamp" in row else row for row in rows]
-        echo(_columns(readable, headers="keys", disable_numparse=True) if readable else f"no {table}")
 
 
 def _columns(rows: Any, **options: Any) -> str:

@@ -6,6 +6,7 @@ The file is flat YAML; its keys are the fields of the sections of `settings.Sett
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -83,20 +84,13 @@ def cross_checks(settings: Settings) -> _Faults:
     yield from _mail_checks(settings)
     yield from _engine_checks(settings)
     yield from _url_checks(settings)
+    yield from _host_checks(settings)
     first, last = settings.spool.retry_delay, settings.spool.retry_delay_max
     if first > last:
         yield ("retry_delay", "retry_delay_max"), f"{first:g} is greater than retry_delay_max, {last:g}"
     if settings.archives.cache_time > settings.archives.keep_archives * DAY:
         words = "longer than keep_archives, so that links to archives that are removed already would be sent"
         yield ("cache_time", "keep_archives"), words
-    for key in ("allowed_hosts", "ckan_hosts"):
-        for host in getattr(settings.ckan, key) or ():
-            if _is_host(host):
-                continue
-            yield (key,), f"expected host or host:port, no scheme and no path, got {quoted(host)}"
-    for proxy in settings.receiver.trusted_proxies:
-        if not _is_network(proxy):
-            yield ("trusted_proxies",), f"expected addresses or networks, as in 10.0.0.0/8, got {quoted(proxy)}"
     if settings.archives.zip_command is not None:
         for words in _command_checks(settings.archives.zip_command):
             yield ("zip_command",), words
@@ -108,6 +102,17 @@ def cross_checks(settings: Settings) -> _Faults:
     keyed = statistics.anonymize_emails and statistics.anonymize_scheme == "keyed"
     if keyed and not statistics.anonymize_key:
         yield ("anonymize_key", "anonymize_emails"), "missing, and anonymize_emails needs it"
+
+
+def _host_checks(settings: Settings) -> _Faults:
+    for key in ("allowed_hosts", "ckan_hosts"):
+        for host in getattr(settings.ckan, key) or ():
+            if not _is_host(host):
+                yield (key,), f"expected host or host:port, no scheme and no path, got {quoted(host)}"
+    for key in ("trusted_proxies", "metrics_hosts"):
+        for entry in getattr(settings.receiver, key):
+            if not _is_network(entry):
+                yield (key,), f"expected addresses or networks, as in 10.0.0.0/8, got {quoted(entry)}"
 
 
 def _engine_checks(settings: Settings) -> _Faults:
@@ -212,8 +217,6 @@ def _is_host(entry: str) -> bool:
 
 
 def _is_network(entry: str) -> bool:
-    from ipaddress import ip_network  # here: most receivers trust no proxy, and should start fast
-
     try:
         return "%" not in entry and bool(ip_network(entry, strict=False))
     except ValueError:

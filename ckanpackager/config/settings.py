@@ -112,6 +112,13 @@ class Receiver(Struct, frozen=True, kw_only=True):
             "them alone X-Forwarded-For is believed, which tells the client's address for the log. []: from none."
         ),
     ] = field(default_factory=list)
+    metrics_hosts: Annotated[
+        list[Text],
+        Meta(
+            description="Who may read GET /metrics without the secret: addresses or networks, as in [192.0.2.7, "
+            "10.0.0.0/8]. Behind a proxy, name it in trusted_proxies. []: who sends Authorization: Bearer <secret>."
+        ),
+    ] = field(default_factory=list)
 
     max_jobs_per_email_per_day: Annotated[
         Annotated[int, Meta(ge=1, le=10**5)] | None,

@@ -7,6 +7,7 @@ import contextlib
 import email.utils
 import logging
 import random
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from http.cookiejar import DefaultCookiePolicy
@@ -33,6 +34,7 @@ _CHUNK = 128 * 1024
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MAX_REDIRECTS = 5
 _TEMPORARY = (408, 425, 429)
+_OBJECT = re.compile(r"(<[^>]*>|\w+\(host=[^)]*\)): ")  # how urllib3 names a connection
 _BROKEN = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 
 log = logging.getLogger("ckanpackager")
@@ -42,7 +44,7 @@ class Refused(PermanentFailure):
     """The site refused the request with this HTTP `status`."""
 
     def __init__(self, message: str, status: int, *, public: str = "") -> None:
-        super().__init__(message, public=public)
+        super().__init__(message, public=public, kind="site" if status >= 500 else "refused")
         self.status = status
 
 
@@ -50,7 +52,7 @@ class Unavailable(TemporaryFailure):
     """The site cannot do it now: a response with this HTTP `status`."""
 
     def __init__(self, message: str, status: int, retry_after: float | None) -> None:
-        super().__init__(message, retry_after)
+        super().__init__(message, retry_after, kind="site")
         self.status = status
 
 
@@ -59,7 +61,7 @@ class Client:
 
     `key` goes bare into the Authorization header, as CKAN expects it, to the hosts that `hosts` says.  Where it does
     not, the user and password of a URL go there.  `timeout` is in seconds; `min_download_rate` in bytes per second;
-    `wait` takes the seconds to wait before a request is repeated.
+    `wait` takes the seconds to wait before a request is repeated, up to `tries` times in all.
     """
 
     def __init__(
@@ -70,12 +72,14 @@ class Client:
         hosts: HostPolicy,
         min_download_rate: float = 1000,
         wait: Callable[[float], None] = time.sleep,
+        tries: int = TRIES,
     ) -> None:
         self._key = key
         self._hosts = hosts
         self._timeout = timeout
         self._rate = min_download_rate
         self._wait = wait
+        self._tries = tries
         self._bounds = Bounds()
         self._session = requests.Session()
         self._session.headers["User-Agent"] = f"ckanpackager/{__version__}"
@@ -87,11 +91,11 @@ class Client:
         self._session.close()
 
     def repeat(self, work: Callable[[int], T]) -> T:
-        """Run `work` up to TRIES times until it succeeds; it gets the number of failed tries.
+        """Run `work` until it succeeds; it gets the number of failed tries.
 
         Raises what the last try raised: TemporaryFailure or PermanentFailure.
         """
-        for tried in range(TRIES - 1):
+        for tried in range(self._tries - 1):
             try:
                 return work(tried)
             except TemporaryFailure as failure:
@@ -99,7 +103,7 @@ class Client:
                 if delay > LONGEST_WAIT:
                     raise
                 self._wait(delay)
-        return work(TRIES - 1)
+        return work(self._tries - 1)
 
     def post(
         self,
@@ -168,8 +172,8 @@ class Client:
                 raise PermanentFailure(f"{without_secrets(url)}: no usable URL, or redirected to one") from error
             if self._withholds_key(url) and urlsplit(target).path.rstrip("/").endswith("/login"):
                 said = f"{without_secrets(url)} redirects to a login page"
-                raise PermanentFailure(f"{said}; {self._why_withheld(url)}", public=said)
-        raise PermanentFailure(f"{without_secrets(url)}: redirected too often")
+                raise PermanentFailure(f"{said}; {self._why_withheld(url)}", public=said, kind="refused")
+        raise PermanentFailure(f"{without_secrets(url)}: redirected too often", kind="site")
 
     def _send(self, method: str, url: str, deadline: Deadline, options: dict[str, Any]) -> requests.Response:
         def authorize(request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -193,27 +197,30 @@ class Client:
                 f"{name}: its address is not public; to fetch from there, name the host in ckan_hosts (if it is "
                 "CKAN's) or in allowed_hosts, or set allow_private_addresses",
                 public=f"{name}: its address is not public, and this service does not fetch from there",
+                kind="request",
             ) from None
         except requests.exceptions.InvalidHeader as error:  # a ValueError, too
-            raise TemporaryFailure(f"{name}: the answer cannot be read: {_words(error)}") from error
+            raise TemporaryFailure(f"{name}: the answer cannot be read: {_words(error)}", kind="network") from error
         except ValueError:  # no URL; requests' own errors of that kind are connections' errors, too
             raise
         except requests.exceptions.SSLError as error:
-            raise TemporaryFailure(f"{name}: its certificate is not trusted: {_words(error)}") from error
+            raise TemporaryFailure(
+                f"{name}: its certificate is not trusted: {_words(error)}", kind="network"
+            ) from error
         except (requests.exceptions.Timeout, TimeoutError) as error:
-            raise TemporaryFailure(f"{name}: no answer within {self._timeout:g} seconds") from error
+            raise TemporaryFailure(f"{name}: no answer within {self._timeout:g} seconds", kind="network") from error
         except _BROKEN as error:
-            raise TemporaryFailure(f"{name}: no connection: {_words(error)}") from error
+            raise TemporaryFailure(f"{name}: no connection: {_words(error)}", kind="network") from error
 
     def _check_url(self, url: str) -> None:
         name = without_secrets(url)
         if "\\" in url:  # which urllib3 takes for the end of the host's name, and urlsplit for a part of it
             raise ValueError(url)
         if urlsplit(url).scheme not in ("http", "https"):
-            raise PermanentFailure(f"{name}: only http and https are fetched")
+            raise PermanentFailure(f"{name}: only http and https are fetched", kind="request")
         if not self._hosts.allows(url):
             public = f"{name}: this service does not fetch from that host"
-            raise PermanentFailure(f"{name}: its host is not one of the allowed_hosts", public=public)
+            raise PermanentFailure(f"{name}: its host is not one of the allowed_hosts", public=public, kind="request")
 
     def _check_proxied(self, url: str) -> None:
         """Check a host that a proxy connects to, as far as its name means anything here."""
@@ -258,9 +265,11 @@ def _chunks(response: requests.Response, stalled: str, *, decode: bool = True) -
         while chunk := response.raw.read1(_CHUNK, decode_content=decode):  # read would wait until it has _CHUNK
             yield chunk
     except (urllib3.exceptions.ReadTimeoutError, TimeoutError) as error:
-        raise TemporaryFailure(f"{without_secrets(response.url)}: {stalled}") from error
+        raise TemporaryFailure(f"{without_secrets(response.url)}: {stalled}", kind="network") from error
     except _BROKEN as error:
-        raise TemporaryFailure(f"{without_secrets(response.url)}: the answer broke off: {_words(error)}") from error
+        raise TemporaryFailure(
+            f"{without_secrets(response.url)}: the answer broke off: {_words(error)}", kind="network"
+        ) from error
 
 
 def _retry_after(value: str | None) -> float | None:
@@ -291,4 +300,4 @@ def _words(error: Exception) -> str:
             break
         cause = inner
     text = " ".join(str(cause).split())
-    return text.split(": ", 1)[1] if text.startswith("<") and ": " in text else text
+    return _OBJECT.sub("", text, count=1)

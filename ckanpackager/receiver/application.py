@@ -13,23 +13,15 @@ from typing import Any
 
 from ckanpackager.config.load import PUBLISHED_SECRETS, find_configuration, load_settings
 from ckanpackager.config.settings import Settings
-from ckanpackager.errors import BadRequest, CkanpackagerError, ConfigError, NotAuthorized, TooMany
-from ckanpackager.receiver.body import (
-    Application,
-    Environ,
-    NoLength,
-    StartResponse,
-    TooLarge,
-    drain_body,
-    read_parameters,
-)
+from ckanpackager.errors import CkanpackagerError, ConfigError, NotAuthorized, TooMany
+from ckanpackager.receiver.body import Application, Environ, StartResponse, drain_body, read_parameters
 from ckanpackager.receiver.handlers import HANDLERS, HandlerRequest
 from ckanpackager.receiver.pages import PageRequest, page_at
+from ckanpackager.receiver.refusals import BadMethod, NotFound, refusal_of
 from ckanpackager.receiver.request_log import line_about, readable, tell
 from ckanpackager.receiver.response import Response, error_response, success_response
 from ckanpackager.spool.queue import Spool
 
-RETRY_AFTER = "60"  # seconds, for callers while the spool is not writable
 _ANY_TEXT = ("utf-8", "surrogatepass")  # encodes every text
 
 
@@ -106,13 +98,13 @@ def respond(environ: Environ, settings: Settings, spool: Spool, about: dict[str,
         return _respond(environ, settings, spool, about)
     except CkanpackagerError as error:
         about["refused"] = error.reason if isinstance(error, TooMany) else str(error)
-        for kind, status, headers in _REFUSALS:
-            if isinstance(error, kind):
-                allow = {"Allow": error.allowed} if isinstance(error, _BadMethod) else {}
-                later = {"Retry-After": str(error.retry_after)} if isinstance(error, TooMany) else {}
-                return error_response(status, str(error), {**headers, **allow, **later})
-        words = "this cannot be done right now; please try again later"
-        return error_response("503 Service Unavailable", words, {"Retry-After": RETRY_AFTER})
+        refusal, path = refusal_of(error), environ.get("PATH_INFO", "")
+        at_dashboard = settings.receiver.dashboard and path.startswith("/dashboard")
+        if at_dashboard and "text/html" in environ.get("HTTP_ACCEPT", ""):
+            from ckanpackager.receiver import dashboard
+
+            return dashboard.respond_refused(path, refusal, settings.portal)
+        return error_response(*refusal)
 
 
 def _respond(environ: Environ, settings: Settings, spool: Spool, about: dict[str, str]) -> Response:
@@ -126,17 +118,18 @@ def _respond(environ: Environ, settings: Settings, spool: Spool, about: dict[str
         if isinstance(named, str):
             about["resource"] = named
         spool.prepare()
-        return success_response(handler(HandlerRequest(parameters, settings, spool, about)))
+        answer = handler(HandlerRequest(parameters, settings, spool, about))
+        return answer if isinstance(answer, Response) else success_response(answer)
     if page := page_at(path, settings):
         _check_method(path, method, *page.methods)
         if response := page.respond(PageRequest(path, environ, settings, spool, about)):
             return response
-    raise _NotFound(f"there is nothing at {readable(path)}")
+    raise NotFound(f"there is nothing at {readable(path)}")
 
 
 def _check_method(path: str, method: str, *allowed: str) -> None:
     if method not in allowed:
-        raise _BadMethod(f"{path} takes {' and '.join(allowed)}", ", ".join(allowed))
+        raise BadMethod(f"{path} takes {' and '.join(allowed)}", ", ".join(allowed))
 
 
 def _check_secret(given: Any, secret: str | None) -> None:
@@ -144,24 +137,3 @@ def _check_secret(given: Any, secret: str | None) -> None:
     known, sent = (secret or "").encode(*_ANY_TEXT), (given if isinstance(given, str) else "").encode(*_ANY_TEXT)
     if not known or not hmac.compare_digest(sent, known):
         raise NotAuthorized("the secret is wrong or missing")
-
-
-class _NotFound(CkanpackagerError):
-    pass
-
-
-class _BadMethod(CkanpackagerError):
-    def __init__(self, message: str, allowed: str) -> None:
-        super().__init__(message)
-        self.allowed = allowed
-
-
-_REFUSALS: tuple[tuple[type[CkanpackagerError], str, dict[str, str]], ...] = (
-    (BadRequest, "400 Bad Request", {}),
-    (NotAuthorized, "401 Unauthorized", {}),
-    (_NotFound, "404 Not Found", {}),
-    (_BadMethod, "405 Method Not Allowed", {}),
-    (NoLength, "411 Length Required", {}),
-    (TooLarge, "413 Content Too Large", {}),
-    (TooMany, "429 Too Many Requests", {}),
-)

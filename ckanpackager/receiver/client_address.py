@@ -5,6 +5,7 @@ right end.  So only proxies that the configuration trusts are believed, from rig
 """
 
 from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
 
 _MOST = 50  # addresses in one header that are looked at; no request comes through so many proxies
@@ -21,8 +22,6 @@ def client_address(environ: Mapping[str, Any], trusted_proxies: Sequence[str]) -
     said = environ.get("HTTP_X_FORWARDED_FOR")
     if not trusted_proxies or not said:
         return peer
-    from ipaddress import ip_network  # here: most receivers trust no proxy, and should start fast
-
     networks = [ip_network(entry, strict=False) for entry in trusted_proxies]
     nearest = peer
     for entry in [peer, *reversed(said.split(",")[-_MOST:])]:
@@ -34,10 +33,8 @@ def client_address(environ: Mapping[str, Any], trusted_proxies: Sequence[str]) -
     return nearest
 
 
-def _address(entry: str) -> Any:
+def _address(entry: str) -> IPv4Address | IPv6Address | None:
     """The IP address of an entry, with or without a port, IPv4 in IPv6 as IPv4; None if it is none."""
-    from ipaddress import IPv6Address, ip_address
-
     text = entry.strip()
     if text.startswith("["):
         text = text[1:].partition("]")[0]

@@ -17,8 +17,10 @@ from ckanpackager.jobs.parameters import request_from
 from ckanpackager.jobs.request import TASKS, Queue
 from ckanpackager.receiver.body import MAX_DIGITS
 from ckanpackager.receiver.requester_limits import enqueue
+from ckanpackager.receiver.response import Response
 from ckanpackager.spool.queue import Spool
 
+SVG_HEADERS = (("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'"),)
 _MANY = 100  # requests ahead; beyond that the exact number matters little, and counting a long queue takes time
 
 
@@ -115,24 +117,37 @@ def _clear_caches(request: HandlerRequest) -> dict[str, Any]:
     return {"message": message, "msg": message, "removed": removed}
 
 
-def _totals(request: HandlerRequest) -> dict[str, Any]:
-    from ckanpackager.statistics import open_statistics
-
-    with open_statistics(request.settings.statistics, to_read=True) as statistics:
-        return {"totals": statistics.totals(_text(request, "resource_id"))}
-
-
-def _listing(table: str) -> Callable[[HandlerRequest], dict[str, Any]]:
-    def handle(request: HandlerRequest) -> dict[str, Any]:
+def _statistics(kind: str) -> Callable[[HandlerRequest], dict[str, Any] | Response]:
+    def handle(request: HandlerRequest) -> dict[str, Any] | Response:
         from ckanpackager.statistics import open_statistics
+        from ckanpackager.statistics.periods import period_of, unit_of
+        from ckanpackager.statistics.queries import DIMENSIONS, Query, answer
 
-        offset, limit = _integer(request, "offset", 0), _integer(request, "limit", 100)
-        resource_id, email = _text(request, "resource_id"), _text(request, "email")
+        parameters = request.parameters
+        drawn = kind in DIMENSIONS and _is_chart(parameters.get("format"))
+        query = Query(
+            resource_id=_text(request, "resource_id"),
+            email=_text(request, "email"),
+            offset=_integer(request, "offset", 0),
+            limit=_integer(request, "limit", 10 if drawn else 100),
+            period=period_of(parameters.get("since"), parameters.get("until")),
+            by=unit_of(parameters.get("by")),
+        )
         with open_statistics(request.settings.statistics, to_read=True) as statistics:
-            rows = statistics.requests if table == "requests" else statistics.errors
-            return {table: rows(offset=offset, limit=limit, resource_id=resource_id, email=email)}
+            if not drawn:
+                return {kind: answer(statistics, kind, query)}
+            from ckanpackager.report.drawing import chart_of
+
+            svg = chart_of(statistics, DIMENSIONS[kind], query)
+        return Response("200 OK", svg.encode(), SVG_HEADERS, "image/svg+xml; charset=utf-8")
 
     return handle
+
+
+def _is_chart(format: Any) -> bool:
+    if format in (None, "", "json", "svg"):
+        return bool(format == "svg")
+    raise BadRequest("format: expected json or svg")
 
 
 def _text(request: HandlerRequest, name: str) -> str | None:
@@ -152,13 +167,12 @@ def _integer(request: HandlerRequest, name: str, default: int) -> int:
     return int(digits)
 
 
-HANDLERS: dict[str, Callable[[HandlerRequest], dict[str, Any]]] = {
+HANDLERS: dict[str, Callable[[HandlerRequest], dict[str, Any] | Response]] = {
     "/": _status,
     "/status": _status,
     **{f"/{task}": _queue(task) for task in TASKS},
     "/refresh": _refresh,
     "/clear_caches": _clear_caches,
-    "/statistics": _totals,
-    "/statistics/requests": _listing("requests"),
-    "/statistics/errors": _listing("errors"),
+    "/statistics": _statistics("totals"),
+    **{f"/statistics/{kind}": _statistics(kind) for kind in ("requests", "errors", "resources", "domains", "formats")},
 }

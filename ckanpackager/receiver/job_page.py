@@ -64,7 +64,7 @@ def page(job: JobStatus, portal: Portal, *, reload: bool = True) -> str:
         lines.append(_RELOADS if reload else _STAYS)
     if job.job:
         lines += _about(job)
-    return html_page(title, "\n".join(lines), portal, _REFRESH if changes and reload else "")
+    return html_page(title, "\n".join(lines), portal, head=_REFRESH if changes and reload else "")
 
 
 def _download(job: JobStatus) -> list[str]:

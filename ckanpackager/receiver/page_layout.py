@@ -8,20 +8,28 @@ from urllib.parse import urlsplit
 from ckanpackager.config.settings import Portal
 
 
-def html_page(title: str, body: str, portal: Portal, head: str = "") -> str:
-    """A page with that title and body, which are HTML already; `head` stands in its head."""
-    return _PAGE.format(title=title, head=head, style=_STYLE, header=_header(portal), body=body, footer=_footer(portal))
+def html_page(title: str, body: str, portal: Portal, *, head: str = "", style: str = "") -> str:
+    """A page with that title, head and body, which are HTML already; `style` stands behind the common one."""
+    return _PAGE.format(
+        title=title, head=head, style=_STYLE + style, header=_header(portal), body=body, footer=_footer(portal)
+    )
 
 
-def security_headers(portal: Portal) -> tuple[tuple[str, str], ...]:
-    """Headers that let the page load nothing but its style and the portal's logo."""
+def security_headers(portal: Portal, *, style: str = "", forms: bool = False) -> tuple[tuple[str, str], ...]:
+    """Headers that let the page load nothing but its style and the portal's logo.
+
+    Args:
+        style: what the page has behind the common style.
+        forms: whether the page has forms; they are sent to where it comes from.
+    """
     logo = urlsplit(portal.portal_logo or "")
     images = f"img-src {logo.scheme}://{logo.netloc}; " if logo.netloc else ""
-    policy = f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; {images}"
+    policy = f"default-src 'none'; style-src 'sha256-{_sha256(_STYLE + style)}'; {images}"
+    targets, referrer = ("'self'", "same-origin") if forms else ("'none'", "no-referrer")
     return (
-        ("Content-Security-Policy", f"{policy}frame-ancestors 'none'; base-uri 'none'; form-action 'none'"),
+        ("Content-Security-Policy", f"{policy}frame-ancestors 'none'; base-uri 'none'; form-action {targets}"),
         ("X-Frame-Options", "DENY"),
-        ("Referrer-Policy", "no-referrer"),
+        ("Referrer-Policy", referrer),  # with no-referrer, the origin of a form that is sent would be `null`
     )
 
 
@@ -29,6 +37,10 @@ def contact_link(portal: Portal) -> str:
     """The contact as HTML: an address becomes a link; an empty text if there is none."""
     contact = html.escape(portal.contact or "")
     return f'<a href="mailto:{contact}">{contact}</a>' if "@" in contact and " " not in contact else contact
+
+
+def _sha256(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def _header(portal: Portal) -> str:
@@ -94,4 +106,3 @@ _PAGE = """<!doctype html>
 </body>
 </html>
 """
-_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()

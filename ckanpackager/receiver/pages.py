@@ -34,6 +34,8 @@ class Page(NamedTuple):
 
 def page_at(path: str, settings: Settings) -> Page | None:
     """What serves a path; None if nothing does."""
+    if path.startswith("/dashboard") and not settings.receiver.dashboard:
+        return None
     if path.startswith("/jobs/"):
         return Page(_READ, _job)
     if layout.LINK.fullmatch(path.removeprefix("/archives/")):  # the web server serves those that are there
@@ -70,7 +72,32 @@ def _archive(request: PageRequest) -> Response | None:
     return None
 
 
+def _dashboard(request: PageRequest) -> Response:
+    from ckanpackager.receiver import dashboard
+
+    return dashboard.respond(request.environ, request.settings, request.spool, time.time())
+
+
+def _dashboard_action(request: PageRequest) -> Response:
+    from ckanpackager.receiver import dashboard_actions
+
+    action = request.path.removeprefix("/dashboard/")
+    return dashboard_actions.respond(
+        action, request.environ, request.settings, request.spool, request.about, time.time()
+    )
+
+
+def _metrics(request: PageRequest) -> Response:
+    from ckanpackager.receiver import metrics
+
+    return metrics.respond(request)
+
+
 _READ = ("GET", "HEAD")
 PAGES: dict[str, Page] = {
+    "/metrics": Page(_READ, _metrics),
     "/health": Page(_READ, _health),
+    "/dashboard": Page(_READ, _dashboard),
+    "/dashboard/retry": Page(("POST",), _dashboard_action),
+    "/dashboard/cancel": Page(("POST",), _dashboard_action),
 }

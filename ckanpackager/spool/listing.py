@@ -121,14 +121,20 @@ class Listing:
         except OSError as error:
             raise self.files.failure(error) from error
 
-    def alarms_since(self, moment: float) -> int:
-        """How many jobs have failed since then, but for those whose request was at fault."""
-        alarms = 0
-        for name in self.names("failed"):
+    def alarms_since(self, moment: float, most: int | None = None) -> int:
+        """How many jobs have failed since then, but for those whose request was at fault.
+
+        Args:
+            most: how many files are read, those of the newest jobs first; what the others hold is taken for a failure.
+        """
+        alarms = read = 0
+        for name in reversed(self.names("failed")):
             path = self.directory / "failed" / name
             try:
                 if name.endswith(".json") and path.lstat().st_mtime >= moment:
-                    alarms += not jobs.decode(name.removesuffix(".json"), content(path)).mistaken
+                    unread = most is not None and read >= most
+                    read += 1
+                    alarms += unread or not jobs.decode(name.removesuffix(".json"), content(path)).mistaken
             except FileNotFoundError:
                 continue
             except (OSError, BadRequest):
@@ -153,6 +159,10 @@ class Listing:
     def current_alerts(self, now: float) -> list[str]:
         """What administrators were told of, and has not worked since, as far as is known."""
         return alerts.current(self.files, now)
+
+    def clock_differences(self) -> dict[str, float]:
+        """By worker at work, how many seconds the clock of its host is ahead of the file system's."""
+        return worker_slots.clock_differences(self.directory / "workers")
 
     def active_workers(self) -> list[worker_slots.Worker]:
         """The workers that are working on a job."""

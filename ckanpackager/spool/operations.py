@@ -34,6 +34,7 @@ def retry(spool: Spool, id: str, key: str | None = None) -> Queue:
         attempts_before_retry=len(claim.job.attempts),
         failure=None,
         public_failure=None,
+        failure_kind=None,
         failure_mailed_at=None,
         error_counted_at=None,
         finished_at=None,

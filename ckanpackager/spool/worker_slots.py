@@ -30,7 +30,12 @@ class Worker(Struct, frozen=True, kw_only=True):
     since: float
     rows: int = 0
     expected: int | None = None
-    said: float = 0.0  # when it said this, by the clock of its host
+
+
+class _Note(Worker, frozen=True, kw_only=True):
+    """What stands in a slot's file: also when it was written, by the clock of the worker's host."""
+
+    written: float
 
 
 class Slot:
@@ -42,8 +47,8 @@ class Slot:
     def write_progress(self, worker: Worker) -> None:
         """Write the progress for `ckanpackager status` and the job's page; a full disk must not end the work."""
         with contextlib.suppress(OSError):
-            told = msgspec.structs.replace(worker, said=time.time())
-            os.pwrite(self._descriptor, msgspec.json.encode(told).ljust(_LENGTH), 0)
+            note = _Note(**msgspec.structs.asdict(worker), written=time.time())
+            os.pwrite(self._descriptor, msgspec.json.encode(note).ljust(_LENGTH), 0)
 
     def close(self) -> None:
         _truncate(self._descriptor)
@@ -91,6 +96,24 @@ def active_workers(directory: Path) -> list[Worker]:
     except OSError as error:
         raise TemporaryFailure(f"worker slots {error.filename or directory}: {error.strerror}") from error
     return workers
+
+
+def clock_differences(directory: Path) -> dict[str, float]:
+    """By worker, how many seconds its host's clock is ahead of the file system's.  Raises TemporaryFailure.
+
+    Each writes the time into its slot; the file system notes when.
+    """
+    differences = {}
+    try:
+        for path in (path for path in directory.iterdir() if _NAME.fullmatch(path.name)):
+            with path.open("rb") as file:
+                said, noted = file.read(_LENGTH), os.fstat(file.fileno()).st_mtime
+            with contextlib.suppress(msgspec.DecodeError):  # free, or of an earlier version
+                note = msgspec.json.decode(said, type=_Note)
+                differences[note.worker] = note.written - noted
+    except OSError as error:
+        raise TemporaryFailure(f"worker slots {error.filename or directory}: {error.strerror}") from error
+    return differences
 
 
 def _open(directory: Path, name: str) -> int:

@@ -7,18 +7,13 @@ import os
 import re
 import shutil
 import subprocess
-import threading
 import time
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
-from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
 from PIL import Image
+from support.html_pages import Reading, served
 from support.programs import needs
 from support.workspace import PATIENCE
 from support.wsgi_client import REQUESTS, Answer, WsgiClient
@@ -30,7 +25,6 @@ from ckanpackager.spool.claim import Claim
 XSS = "<script>alert(1)</script>\"'&{title}%s"
 NAME = "0" * 32 + "-" + "1" * 32 + ".zip"
 SECURITY = ("Content-Security-Policy", "X-Frame-Options", "Referrer-Policy")
-VOID = ("meta", "link", "br", "hr", "img", "input")
 
 
 @pytest.fixture
@@ -54,43 +48,6 @@ def claim(client: WsgiClient, id: str) -> Claim:
 def finish(client: WsgiClient, id: str, *, published: float | None = None, **archive: Any) -> None:
     known = {"name": NAME, "size": 1234567, "rows": 4321, "published": published or time.time(), **archive}
     claim(client, id).finish(archive=Archive(**known))
-
-
-class Reading(HTMLParser):
-    """Reads a page, and holds it to what HTML5 asks for: quoted attributes, closed elements, one of some."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.found: Counter[str] = Counter()
-        self.open: list[str] = []
-        self.attributes: list[tuple[str, str, str | None]] = []
-        self.words: list[str] = []
-        assert page.startswith("<!doctype html>\n")
-        self.feed(page)
-        self.close()
-        assert not self.open
-        assert self.found["h1"] == self.found["title"] == self.found["main"] == self.found["head"] == 1
-        assert ("html", "lang", "en") in self.attributes
-        assert self.found["script"] == 0
-
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        self.found[tag] += 1
-        self.attributes += [(tag, name, value) for name, value in attributes]
-        raw = self.get_starttag_text() or ""
-        assert raw.count('"') == 2 * len(attributes), f"an attribute without quotes: {raw}"
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if self.open[-1:] != ["style"]:
-            self.words.append(data)
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join(self.words).split())
 
 
 def page(answer: Answer, status: int = 200) -> Reading:
@@ -365,7 +322,7 @@ def test_in_a_browser(client: WsgiClient, tmp_path: Path, scheme: str) -> None:
     id = queue(client, resource_id=XSS)
     finish(client, id)
     picture = tmp_path / f"done-{scheme}.png"
-    with served(client) as address:
+    with served(client.application) as address:
         command = [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
         command += ["--no-first-run", "--disable-background-networking"]  # no look for updates
         command += [f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={WIDTH},{HEIGHT}"]
@@ -377,19 +334,3 @@ def test_in_a_browser(client: WsgiClient, tmp_path: Path, scheme: str) -> None:
         pixels = {color: number for number, color in image.convert("RGB").getcolors(WIDTH * HEIGHT)}
     assert max(pixels, key=pixels.__getitem__) == paper
     assert pixels[accent] > 2000  # the button
-
-
-@contextmanager
-def served(client: WsgiClient) -> Iterator[str]:
-    class Quiet(WSGIRequestHandler):
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    with make_server("127.0.0.1", 0, client.application, handler_class=Quiet) as server:  # type: ignore[arg-type]
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()

@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 from urllib.parse import quote, quote_plus, urlencode
+from xml.etree import ElementTree
 
 import msgspec
 import pytest
@@ -30,7 +31,7 @@ from ckanpackager.errors import ConfigError
 from ckanpackager.jobs.job import Archive
 from ckanpackager.jobs.parameters import request_from
 from ckanpackager.jobs.request import TASKS
-from ckanpackager.receiver import application, handlers
+from ckanpackager.receiver import application, handlers, pages
 from ckanpackager.receiver.application import make_application
 from ckanpackager.spool import worker_slots
 from ckanpackager.spool.listing import Listing
@@ -40,6 +41,8 @@ FIRST, LATER = "package_datastore", "/package_datastore"
 CGI = Path(ckanpackager.__file__).parents[1] / "contrib/cgi/ckanpackager.cgi"
 PATHS = ("/", "/status", *(f"/{task}" for task in REQUESTS), "/clear_caches")
 PATHS += ("/statistics", "/statistics/requests", "/statistics/errors")
+FIGURES = ("resources", "domains", "formats")
+PATHS += tuple(f"/statistics/{kind}" for kind in FIGURES)
 CKANEXT = {  # what ckanext-ckanpackager 2.2 sends, and what a portal's own extension of it may add
     "secret": SECRET,
     "resource_id": "05ff2255-c38a-40c9-b657-4ccb55ab2feb",
@@ -606,8 +609,11 @@ def statistics(client: WsgiClient) -> WsgiClient:
     with client.workspace.statistics() as statistics:
         for number in range(5):
             email = f"{'Ann' if number % 2 else 'bob'}@example.org"
-            statistics.record_request(job=f"r{number}", resource_id=f"r{number % 2}", email=email, count=7, now=number)
-        statistics.record_error(job="e", resource_id="r0", email="ann@example.org", message="no", now=9.5)
+            own = {"size": 1000, "format": "csv", "task": "package_datastore"} if number else {}
+            statistics.record_request(
+                job=f"r{number}", resource_id=f"r{number % 2}", email=email, count=7, now=number, **own
+            )
+        statistics.record_error(job="e", resource_id="r0", email="ann@example.org", message="no", now=9.5, kind="site")
     return client
 
 
@@ -636,8 +642,71 @@ def test_requests_and_errors(statistics: WsgiClient) -> None:
     assert stamps(email="ann@EXAMPLE.org") == [3, 1]
     assert stamps(limit="", offset="", email="", resource_id="") == [4, 3, 2, 1, 0]
     assert stamps(offset="9" * 18) == stamps(limit=0) == []
-    row = {"email": "ann@example.org", "domain": "example.org", "resource_id": "r0", "timestamp": 9, "message": "no"}
+    row = {"email": "ann@example.org", "domain": "example.org", "resource_id": "r0", "timestamp": 9}
+    row |= {"message": "no", "kind": "site", "job": "e"}
     assert accepted(statistics.post("/statistics/errors"))["errors"] == [row]
+
+
+def test_figures_by_resource_domain_and_format(statistics: WsgiClient) -> None:
+    def figures(kind: str, **parameters: Any) -> Any:
+        return accepted(statistics.post(f"/statistics/{kind}", **parameters))[kind]
+
+    r0 = {"resource_id": "r0", "requests": 3, "rows": 21, "bytes": 2000, "emails": 1, "errors": 1}
+    r1 = {"resource_id": "r1", "requests": 2, "rows": 14, "bytes": 2000, "emails": 1, "errors": 0}
+    assert figures("resources") == [r0, r1]
+    assert figures("resources", limit=1) == figures("resources", resource_id="r0") == [r0]
+    assert figures("resources", since=1, until=2) == [{**r1, "requests": 1, "rows": 7, "bytes": 1000}]
+    assert figures("resources", since="1970-01-02") == []
+    assert figures("resources", until="1970-01-01", by="year") == [{**r, "period": "1970"} for r in (r0, r1)]
+    assert figures("formats") == [
+        {"format": "csv", "requests": 4, "rows": 28, "bytes": 4000, "emails": 2},
+        {"format": None, "requests": 1, "rows": 7, "bytes": 0, "emails": 1},
+    ]
+    (domain,) = figures("domains")
+    assert domain == {"domain": "example.org", "requests": 5, "rows": 35, "bytes": 4000, "emails": 2, "errors": 1}
+
+
+def test_totals_requests_and_errors_of_a_period(statistics: WsgiClient) -> None:
+    of_period = accepted(statistics.post("/statistics", since=3))["totals"]
+    assert of_period["*"] == {"emails": 2, "requests": 2, "errors": 1, "rows": 14, "bytes": 2000}
+    assert accepted(statistics.post("/statistics", until=1, resource_id="r1"))["totals"] == {}
+    numbers = {"requests": 5, "rows": 35, "bytes": 4000, "emails": 2}
+    assert accepted(statistics.post("/statistics", by="day"))["totals"] == [
+        {"period": "1970-01-01", **numbers, "errors": 1}
+    ]
+    assert [r["job"] for r in accepted(statistics.post("/statistics/requests", since=1, until=3))["requests"]] == [
+        "r2",
+        "r1",
+    ]
+    by_year = accepted(statistics.post("/statistics/errors", by="year"))["errors"]
+    assert by_year == [{"period": "1970", "kind": "site", "errors": 1}]
+    assert accepted(statistics.post("/statistics/requests", by="year"))["requests"] == [{"period": "1970", **numbers}]
+
+
+@pytest.mark.parametrize("kind", FIGURES)
+@pytest.mark.parametrize("by", ["", "month"])
+def test_a_chart_is_an_image_without_scripts_and_addresses(statistics: WsgiClient, kind: str, by: str) -> None:
+    with statistics.workspace.statistics() as database:
+        script = "<script>alert(1)</script>"
+        database.record_request(job="x", resource_id=script, email=f"eve@{script}", count=1, now=1, format="csv")
+    answer = statistics.post(f"/statistics/{kind}", format="svg", by=by)
+    assert (answer.status, answer.headers["Content-Type"]) == (200, "image/svg+xml; charset=utf-8")
+    root = ElementTree.fromstring(answer.text)
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    assert not [element for element in root.iter() if element.tag.endswith(("script", "image", "use", "a"))]
+    assert not re.search(r"ann@|bob@|eve@|href|url\(|@import", answer.text)
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize("kind", ["requests", "errors", *FIGURES, ""])
+def test_wrong_periods_are_named(client: WsgiClient, kind: str) -> None:
+    for name in ("since", "until"):
+        for value in ("yesterday", "2026-13-01", "2026-02-30", "-1", "1e9", "2026-1-1", "9" * 99, [], True, -1):
+            refused(client.post_json(f"/statistics/{kind}", **{name: value}), 400, f"{name}: expected a date")
+    for value in ("week", "DAY", 1, []):
+        refused(client.post_json(f"/statistics/{kind}", by=value), 400, "by: expected day, month or year")
+    if kind in FIGURES:
+        refused(client.post_json(f"/statistics/{kind}", format="png"), 400, "format: expected json or svg")
 
 
 @pytest.mark.parametrize("path", ["/statistics/requests", "/statistics/errors"])
@@ -702,7 +771,7 @@ def described(answer: Answer, path: str, which: int = 0) -> None:
 
 
 def test_the_description_has_every_path() -> None:
-    assert OPENAPI["paths"].keys() == {*handlers.HANDLERS, "/jobs/{job}", "/health"}
+    assert OPENAPI["paths"].keys() == {*handlers.HANDLERS, "/jobs/{job}", *pages.PAGES}
     for path in handlers.HANDLERS:
         assert OPENAPI["paths"][path].keys() == {"post"}
         assert body_of(path)["properties"]["secret"]
@@ -729,7 +798,7 @@ def test_the_description_is_true(statistics: WsgiClient) -> None:
     for path in PATHS:
         described(statistics.post(path), path)
         described(statistics.get(path), path)
-    for table in ("requests", "errors"):
+    for table in ("requests", "errors", *FIGURES):
         said = accepted(statistics.post(f"/statistics/{table}"))[table]
         schema = OPENAPI["paths"][f"/statistics/{table}"]["post"]["responses"]["200"]["content"]["application/json"][
             "schema"

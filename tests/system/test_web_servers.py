@@ -1,14 +1,16 @@
 """Apache and nginx, with the very files of contrib/: from a portal's request to the archive that is downloaded."""
 
+import base64
 import http.client
 import io
 import json
+import re
 import stat
 import zipfile
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any, NamedTuple
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode, urljoin, urlsplit
 from urllib.request import Request, urlopen
 
 import pytest
@@ -24,6 +26,7 @@ from support.web_servers import (
     require,
     running,
 )
+from support.workspace import until
 
 from ckanpackager.demo.ckan_api import CkanApi, Resource
 
@@ -61,9 +64,12 @@ class Door(NamedTuple):
     site: Site
     address: str
 
-    def ask(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Answer:
+    def ask(
+        self, method: str, path: str, body: bytes | None = None, *, source: str = "127.0.0.1", **headers: str
+    ) -> Answer:
         """One request, its path as it is."""
-        with closing(http.client.HTTPConnection(urlsplit(self.address).netloc, timeout=30)) as connection:
+        host, come_from = urlsplit(self.address).netloc, (source, 0)
+        with closing(http.client.HTTPConnection(host, timeout=30, source_address=come_from)) as connection:
             connection.request(method, path, body, {name.replace("_", "-"): text for name, text in headers.items()})
             answer = connection.getresponse()
             return Answer(answer.status, answer.headers, answer.read())
@@ -88,7 +94,7 @@ def installed() -> Iterator[Prefix]:
 @pytest.fixture(scope="module", params=INSTALLED)
 def door(request: pytest.FixtureRequest, installed: Prefix) -> Iterator[Door]:
     with open_directory() as directory:
-        site = Site(installed, directory, secret=SECRET, max_request_size=MOST)
+        site = Site(installed, directory, secret=SECRET, max_request_size=MOST, trusted_proxies=["127.0.0.1"])
         with running(site, DOORS[request.param]) as address:
             yield Door(site, address)
         assert "Traceback" not in site.log()
@@ -303,6 +309,47 @@ def test_the_receivers_other_answers_come_through(door: Door, ckan: CkanApi) -> 
     assert door.ask("GET", "/nowhere").json["error"] == "Not Found"
     faulty = door.post("/package_datastore", **sent | {"limit": "many"})
     assert (faulty.status, faulty.json["message"].partition(":")[0]) == (400, "limit")
+
+
+BASIC = "Basic " + base64.b64encode(f"ann:{SECRET}".encode()).decode()
+
+
+def test_the_dashboard_opens_with_the_password_and_its_buttons_work(door: Door, ckan: CkanApi) -> None:
+    closed = door.ask("GET", "/dashboard", Accept="text/html")
+    challenge = 'Basic realm="ckanpackager", charset="UTF-8"'
+    assert (closed.status, closed.headers.get_all("WWW-Authenticate")) == (401, [challenge])
+    wrong = "Basic " + base64.b64encode(b"ann:wrong").decode()
+    assert door.ask("GET", "/dashboard", Authorization=wrong).status == 401
+    file = {"resource_id": "to-cancel", "email": "ann@example.org", "resource_url": f"{ckan.url}/files/list.txt"}
+    id = accepted(door.post("/package_url", secret=SECRET, **file).json)
+    opened = door.ask("GET", "/dashboard", Authorization=BASIC)
+    assert (opened.status, b"to-cancel" in opened.body) == (200, True)
+    slash = door.ask("GET", "/dashboard/", Authorization=BASIC)
+    assert (slash.status, urljoin(f"{door.address}/dashboard/", slash.headers["Location"])) == (
+        301,
+        f"{door.address}/dashboard",
+    )
+    form = re.search(
+        rb'name="job" value="%s"><input type="hidden" name="token" value="(\w+)"' % id.encode(), opened.body
+    )
+    assert form
+    body = urlencode({"job": id, "token": form[1].decode()}).encode()
+    sent = {"Authorization": BASIC, **FORM}
+    assert door.ask("POST", "/dashboard/cancel", body, Origin="http://evil.example", **sent).status == 403
+    done = door.ask("POST", "/dashboard/cancel", body, Origin=door.address, **sent)
+    assert done.status == 303
+    assert urljoin(f"{door.address}/dashboard/cancel", done.headers["Location"]) == (
+        f"{door.address}/dashboard?cancel={id}"
+    )
+    assert door.ask("GET", f"/jobs/{id}", Accept="application/json").json["state"] == "cancelled"
+
+
+def test_the_log_names_the_client_and_not_what_it_says_of_itself(door: Door) -> None:
+    """A client of 127.0.0.9; only nginx before `serve`, at 127.0.0.1, is believed what it says of it."""
+    answer = door.ask("POST", "/no-such-path", b"", source="127.0.0.9", X_Forwarded_For="192.0.2.66, 127.0.0.1")
+    assert answer.status == 404
+    line = until(lambda: re.search(r"404 POST /no-such-path from (\S+): there is nothing", door.site.log()))
+    assert line[1] == "127.0.0.9"
 
 
 @pytest.mark.skipif(not AS_ROOT, reason="only root can be two users")

@@ -41,12 +41,15 @@ MAY_IMPORT: dict[str, set[str]] = {
     "packagers": PURE
     | {"config", "http_client", "hosts", "ckan", "formats", "metadata", "darwin_core", "archives", "names"},
     "receiver": PURE
-    | {"formats", "config", "hosts", "spool", "status", "statistics", "archives", "logs", "maintenance"},
+    | {"formats", "config", "hosts", "spool", "status", "statistics", "archives", "logs", "maintenance", "monitoring"}
+    | {"report"},
     "worker": PURE
     | {"config", "spool", "status", "statistics", "archives", "mail", "packagers", "http_client", "hosts", "celery"},
     "maintenance": PURE
     | {"durable_files", "archives", "celery", "ckan", "config", "darwin_core", "hosts", "http_client", "mail"}
     | {"spool", "statistics", "status"},
+    "monitoring": PURE | {"archives", "config", "maintenance", "spool", "statistics", "status"},
+    "report": {"errors", "config", "statistics", "status"},
     "demo": {"errors"},
     "cli": PURE
     | {
@@ -58,6 +61,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         "worker",
         "receiver",
         "maintenance",
+        "monitoring",
+        "report",
         "demo",
         "logs",
         "hosts",
@@ -71,6 +76,7 @@ MAY_USE: dict[str, set[str]] = {
     "spool": {"msgspec", "filelock"},
     "darwin_core": {"msgspec", "names"},
     "metadata": {"msgspec", "names"},
+    "monitoring": {"msgspec", "prometheus_client"},
     "receiver": {"msgspec", "waitress"},
 }
 
