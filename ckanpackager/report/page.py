@@ -58,7 +58,7 @@ def _period_in_words(contents: Contents, now: float) -> str:
 
 
 def _date(moment: float) -> str:
-    return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d}"
+    return datetime.fromtimestamp(moment, UTC).date().isoformat()
 
 
 def _numbers(total: Figures) -> str:

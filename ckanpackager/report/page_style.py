@@ -48,7 +48,9 @@ footer { color: var(--soft); font-size: .875rem; padding-top: 1rem; padding-bott
   .board { grid-template-columns: 1fr 1fr 1fr; gap: 6mm }
   .numbers { grid-template-columns: repeat(5, auto) }
   .numbers dd { font-size: 13pt }
-  .named { grid-template-columns: 58mm minmax(0, 1fr); gap: 5mm; break-inside: avoid }
+  .named { display: block; padding: 5mm 0 }
+  .named > div { break-inside: avoid }
+  .named .chart { max-width: 90mm }
   table, footer, .note { font-size: 8pt }
   th, td { padding-left: 2mm }
   th:first-child { min-width: 25mm }

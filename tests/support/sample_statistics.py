@@ -1,6 +1,6 @@
 """A year of made-up statistics, the same each time: for pictures, and to look at charts and reports.
 
-    python tests/support/sample_statistics.py sqlite:////tmp/stats.db [END]     END: a day as 2026-11-25
+python tests/support/sample_statistics.py sqlite:////tmp/stats.db [END]     END: a day as 2026-11-25
 """
 
 import random
