@@ -58,7 +58,12 @@ class NotAuthorized(CkanpackagerError):
 
 
 class TooMany(CkanpackagerError):
-    """The caller has reached a limit on what it may request at once."""
+    """The requester has reached a limit; `reason` says which, without the address, `retry_after` how long it holds."""
+
+    def __init__(self, message: str, reason: str, retry_after: int) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.retry_after = retry_after  # seconds
 
 
 class TemporaryFailure(CkanpackagerError):
@@ -88,8 +93,16 @@ class WorkerDied(TemporaryFailure):
     kind = "worker"
 
 
+class NoRoom(TemporaryFailure):
+    """The store, or a disk, is as full as it may be; a job that waits for room waits for as long as it takes."""
+
+
 class PermanentFailure(CkanpackagerError):
     """It failed and will fail again: a retry makes no sense."""
+
+
+class OverLimit(PermanentFailure):
+    """A request is for more than the administrators let one request have; its requester can ask for less."""
 
 
 def one_line(text: object, most: int | None = None) -> str:

@@ -51,6 +51,9 @@ def _open_private(path: str, flags: int) -> int:
         return os.open(path, flags & ~os.O_CREAT)
     except FileNotFoundError:
         descriptor = os.open(path, flags | os.O_CREAT, 0o640)
-        if is_shared(Path(path).parent):
+        folder = Path(path).parent
+        if os.geteuid() == 0:  # or the worker, another user, could not log there
+            os.fchown(descriptor, folder.stat().st_uid, folder.stat().st_gid)
+        if is_shared(folder):
             os.fchmod(descriptor, 0o660)
         return descriptor

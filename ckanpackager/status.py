@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType
 
+from ckanpackager.archives.space import human_size as human_size  # noqa: PLC0414 - told to others from here
 from ckanpackager.config.settings import Settings
 from ckanpackager.jobs.job import Archive, Attempt, Job
 from ckanpackager.jobs.request import QUEUES
@@ -39,6 +40,7 @@ _OUTCOMES = {
     "failed": "failed",
     "died": "its worker died",
     "spool": "failed for now",
+    "full": "waits for room",
 }
 
 
@@ -237,17 +239,6 @@ def named_url(archive: Archive, settings: Settings) -> str:
     if settings.archives.store_url and not settings.mail.download_url and settings.receiver.public_url:
         return f"{settings.receiver.public_url}/archives/{archive.name}"
     return settings.mail.archive_url(archive.name)
-
-
-def human_size(size: float) -> str:
-    """A number of bytes in decimal units, as download pages write it."""
-    if size < 1000:
-        return f"{size:.0f} byte{'' if size == 1 else 's'}"
-    for unit in ("kB", "MB", "GB"):
-        size /= 1000
-        if round(size, 1) < 1000:
-            return f"{size:.1f} {unit}"
-    return f"{size / 1000:,.1f} TB"
 
 
 def human_time(moment: float) -> str:

@@ -123,15 +123,26 @@ class DirectoryStore:
         """The URL of an archive; an empty text where `download_url` is unset."""
         return f"{self._download_url}/{quote(archive.name)}" if self._download_url else ""
 
-    def clear(self, in_use: Collection[str] = ()) -> int:
-        """Remove all archives but those in use, those of named packages, links and what these lead to; how many."""
-        return self._remove([entry for entry in self._entries() if entry not in in_use])
+    def remove(self, directory: str) -> None:
+        """Remove an archive that nobody was told of, and every trace of it."""
+        with self._explained(), contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(self.directory / directory)
+
+    def clear(self, in_use: Collection[str] = (), *, named: bool = False) -> int:
+        """Remove all archives but those in use, links and what these lead to; how many.
+
+        Those of named packages stay without `named`.
+        """
+        removed = self._remove([entry for entry in self._entries() if entry not in in_use])
+        return removed + (self._remove_named() if named else 0)
+
+    def expired(self, before: float, in_use: Collection[str]) -> list[str]:
+        """The directories, but for those in use, of archives that were published before a time."""
+        return [entry for entry in self._entries() if entry not in in_use and self._is_older(entry, before)]
 
     def expire(self, before: float, in_use: Collection[str]) -> int:
-        """The same for archives published before a time, but for the directories in use; how many."""
-        return self._remove(
-            [entry for entry in self._entries() if entry not in in_use and self._is_older(entry, before)]
-        )
+        """Remove these; how many."""
+        return self._remove(self.expired(before, in_use))
 
     def forget_expired(self, before: float) -> int:
         """Remove the records of archives that were removed before a time; how many."""
@@ -142,8 +153,8 @@ class DirectoryStore:
                 path.unlink(missing_ok=True)
         return len(old)
 
-    def remove_orphans(self, before: float, is_building: Callable[[str], bool]) -> int:
-        """Remove what workers left behind that died while writing; how many archives.
+    def remove_orphans(self, before: float, is_building: Callable[[str], bool], *, dry_run: bool = False) -> int:
+        """Remove what workers left behind that died while writing; how many archives, or how many there are.
 
         Args:
             before: what has changed since then stays: a packer on another machine may be at work.
@@ -154,7 +165,7 @@ class DirectoryStore:
             for path in list(self.directory.iterdir()):
                 found = _LEFT_BEHIND.fullmatch(path.name)
                 if found and _changed(path) < before and not is_building(found[1]):
-                    removed += self._remove_left_behind(path)
+                    removed += path.is_dir() if dry_run else self._remove_left_behind(path)
         return removed
 
     def _remove_left_behind(self, path: Path) -> bool:
@@ -211,6 +222,16 @@ class DirectoryStore:
                 else:
                     (self.directory / entry).unlink(missing_ok=True)
         return len(entries)
+
+    def _remove_named(self) -> int:
+        removed = 0
+        with self._explained():
+            for path in list((self.directory / layout.NAMED).glob("*.zip")):
+                if not path.is_symlink():
+                    path.unlink(missing_ok=True)
+                    path.with_name(f".{path.stem}.json").unlink(missing_ok=True)
+                    removed += 1
+        return removed
 
     def _forget_newest(self, directory: str) -> None:
         note = self.directory / f".{directory[:32]}.newest"

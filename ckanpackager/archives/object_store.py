@@ -111,14 +111,24 @@ class ObjectStore:
             return f"{self._download_url}/{quote(archive.name)}"
         return self.bucket.sign(archive.name, until - now)
 
-    def clear(self, in_use: Collection[str] = ()) -> int:
-        """Remove all archives but those in use and those of named packages; how many."""
-        return self._remove([directory for directory, _ in self._directories() if directory not in in_use])
+    def remove(self, directory: str) -> None:
+        """Remove an archive that nobody was told of, and every trace of it."""
+        self.bucket.delete(_about(directory))
+        self.bucket.delete(*[entry.path for entry in self.bucket.entries(directory)])
+
+    def clear(self, in_use: Collection[str] = (), *, named: bool = False) -> int:
+        """Remove all archives but those in use and, without `named`, those of named packages; how many."""
+        removed = self._remove([directory for directory, _ in self._directories() if directory not in in_use])
+        return removed + (self._remove_named() if named else 0)
+
+    def expired(self, before: float, in_use: Collection[str]) -> list[str]:
+        """The directories, but for those in use, of archives that were published before a time."""
+        old = [directory for directory, published in self._directories() if published < before]
+        return [directory for directory in old if directory not in in_use]
 
     def expire(self, before: float, in_use: Collection[str]) -> int:
-        """The same for archives published before a time, but for the directories in use; how many."""
-        old = [directory for directory, published in self._directories() if published < before]
-        return self._remove([directory for directory in old if directory not in in_use])
+        """Remove these; how many."""
+        return self._remove(self.expired(before, in_use))
 
     def forget_expired(self, before: float) -> int:
         """Remove the records of archives that were removed before a time; how many."""
@@ -126,8 +136,8 @@ class ObjectStore:
         self.bucket.delete(*old)
         return len(old)
 
-    def remove_orphans(self, before: float, is_building: Callable[[str], bool]) -> int:
-        """Remove what packers left behind that died while they published; how many archives.
+    def remove_orphans(self, before: float, is_building: Callable[[str], bool], *, dry_run: bool = False) -> int:
+        """Remove what packers left behind that died while they published; how many archives, or how many there are.
 
         Args:
             before: what has changed since then stays, and what is younger than a day: a packer may be uploading.
@@ -139,7 +149,8 @@ class ObjectStore:
         for directory in unknown:
             objects = list(self.bucket.entries(directory))
             if all(entry.written < before for entry in objects) and not is_building(directory[:32]):
-                self.bucket.delete(*[entry.path for entry in objects])
+                if not dry_run:
+                    self.bucket.delete(*[entry.path for entry in objects])
                 removed += 1
         return removed
 
@@ -156,6 +167,13 @@ class ObjectStore:
             _, key, file = entry.path.rsplit("/", 2)
             if layout.DIRECTORY.fullmatch(directory := f"{key}-{file.removesuffix('.json')}"):
                 yield directory, entry.written
+
+    def _remove_named(self) -> int:
+        """What is known goes first here, too."""
+        files = [entry.path for entry in self.bucket.entries(layout.NAMED)]
+        self.bucket.delete(*[entry.path for entry in self.bucket.entries(f"{_ABOUT}/{layout.NAMED}")])
+        self.bucket.delete(*files)
+        return len(files)
 
     def _remove(self, directories: Collection[str]) -> int:
         """What is known goes first: an archive is not handed out while it is removed."""

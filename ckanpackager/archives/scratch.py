@@ -16,8 +16,10 @@ def prefix(part: Path) -> str:
     return f"{PREFIX}{part.parent.name.removeprefix(PREFIX).strip('.')}-"
 
 
-def remove_old(temp_directory: str | None, before: float, is_building: Callable[[str], bool]) -> int:
-    """Remove the directories of workers that died; how many.  Raises TemporaryFailure.
+def remove_old(
+    temp_directory: str | None, before: float, is_building: Callable[[str], bool], *, dry_run: bool = False
+) -> int:
+    """Remove the directories of workers that died; how many, or how many there are.  Raises TemporaryFailure.
 
     Other users share the system's temporary directory: their directories stay, and those that changed since `before`,
     which may be another store's.
@@ -28,7 +30,8 @@ def remove_old(temp_directory: str | None, before: float, is_building: Callable[
             newest = max(inner.lstat().st_mtime for inner in (path, *path.glob("*")))
             own = path.lstat().st_uid == os.geteuid()
             if own and newest < before and not is_building(path.name.removeprefix(PREFIX)[:32]):
-                shutil.rmtree(path)
+                if not dry_run:
+                    shutil.rmtree(path)
                 removed += 1
         except FileNotFoundError:
             continue  # its worker, or another `clean`, was faster

@@ -57,6 +57,17 @@ def free_space(directory: Path) -> int:
     return state.f_bavail * state.f_frsize
 
 
+def human_size(size: float) -> str:
+    """A number of bytes in decimal units, as download pages write it."""
+    if size < 1000:
+        return f"{size:.0f} byte{'' if size == 1 else 's'}"
+    for unit in ("kB", "MB", "GB"):
+        size /= 1000
+        if round(size, 1) < 1000:
+            return f"{size:.1f} {unit}"
+    return f"{size / 1000:,.1f} TB"
+
+
 def _summed(files: Iterator[_File], free: int | None, keep_archives: float) -> StoreSpace:
     used, archives, oldest = 0, 0, None
     for file in files:

@@ -47,17 +47,23 @@ class Store(Protocol):
     def publish_named(self, part: Path, name: str, *, rows: int | None, now: float, **known: Any) -> Archive:
         """Put a written archive in the place of the named package's last one."""
 
-    def clear(self, in_use: Collection[str] = ()) -> int:
-        """Remove all archives but those in use and those of named packages; how many."""
+    def remove(self, directory: str) -> None:
+        """Remove an archive that nobody was told of, and every trace of it."""
+
+    def clear(self, in_use: Collection[str] = (), *, named: bool = False) -> int:
+        """Remove all archives but those in use and, without `named`, those of named packages; how many."""
+
+    def expired(self, before: float, in_use: Collection[str]) -> list[str]:
+        """The directories, but for those in use, of archives that were published before a time."""
 
     def expire(self, before: float, in_use: Collection[str]) -> int:
-        """The same for archives published before a time, but for the directories in use; how many."""
+        """Remove these; how many."""
 
     def forget_expired(self, before: float) -> int:
         """Remove the records of archives that were removed before a time; how many."""
 
-    def remove_orphans(self, before: float, is_building: Callable[[str], bool]) -> int:
-        """Remove what died half written before a time; how many archives."""
+    def remove_orphans(self, before: float, is_building: Callable[[str], bool], *, dry_run: bool = False) -> int:
+        """Remove what died half written before a time; how many archives, or how many there are."""
 
 
 def written(part: Path, name: str, *, rows: int | None, now: float, **known: Any) -> Archive:

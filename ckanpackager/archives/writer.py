@@ -14,15 +14,17 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, Protocol
 
 from ckanpackager.archives import scratch
+from ckanpackager.archives.bounds import WatchedFile
 from ckanpackager.archives.zip64 import DeflatedBuffer, ZipArchive
 from ckanpackager.config.settings import Archives
 from ckanpackager.errors import OUR_FAULT, PermanentFailure, TemporaryFailure, one_line
 from ckanpackager.formats.registry import Entry
 
 _MAX_SAID = 64 * 1024  # bytes of a command's output that are kept
+_LOOK = 0.5  # seconds between two looks at what zip_command has written
 _GRACE = 5  # seconds that zip_command has to end
 
 
@@ -44,8 +46,12 @@ class Archive(Protocol):
 
 
 @contextlib.contextmanager
-def create(path: Path, settings: Archives, now: float) -> Iterator[Archive]:
+def create(
+    path: Path, settings: Archives, now: float, watch: Callable[[int | None], None] = lambda size: None
+) -> Iterator[Archive]:
     """Write an archive to `path`; it is complete when the block ends without an error.
+
+    `watch(size)` hears the bytes of the archive while it grows, None while other files do; what it raises ends it all.
 
     With `zip_command` set, the files are written to a temporary directory first, and zipped by that.  Raises
     TemporaryFailure where the disk is full or the command fails, PermanentFailure if there is no such command.
@@ -55,16 +61,16 @@ def create(path: Path, settings: Archives, now: float) -> Iterator[Archive]:
             os.makedirs(settings.temp_directory, mode=0o700, exist_ok=True)
         if settings.zip_command is None:
             with path.open("wb") as file:
-                zip = ZipArchive(file, settings.compression_level, now, settings.temp_directory)
+                zip = ZipArchive(WatchedFile(file, watch), settings.compression_level, now, settings.temp_directory)
                 yield zip
                 zip.finish()
         else:
             with tempfile.TemporaryDirectory(prefix=scratch.prefix(path), dir=settings.temp_directory) as directory:
-                files = FilesArchive(Path(directory))
+                files = FilesArchive(Path(directory), watch)
                 yield files
                 path.unlink(missing_ok=True)  # a dead worker's, which the command might add to
                 for name in files.sizes:
-                    _run(settings.zip_command, Path(directory) / name, path, settings.zip_timeout)
+                    _run(settings.zip_command, Path(directory) / name, path, settings.zip_timeout, watch)
     except OSError as error:
         place = error.filename or f"{path.parent} or {settings.temp_directory or tempfile.gettempdir()}"
         words = f"archive {place}: {error.strerror}; make sure that there is room"
@@ -76,16 +82,17 @@ class FilesArchive:
 
     deflated_buffer = None
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, watch: Callable[[int | None], None]) -> None:
         self.sizes: dict[str, int] = {}
         self._directory = directory
+        self._watch = watch
 
     @contextlib.contextmanager
-    def open(self, name: str) -> Iterator[BinaryIO]:
+    def open(self, name: str) -> Iterator[Entry]:
         path = self._directory / name
         try:
             with path.open("wb") as file:
-                yield file
+                yield WatchedFile(file, lambda _: self._watch(None))
         except BaseException:
             path.unlink(missing_ok=True)
             raise
@@ -94,7 +101,9 @@ class FilesArchive:
     open_deferred = open
 
 
-def _run(command: str, source: Path, target: Path, timeout: float) -> None:
+def _run(
+    command: str, source: Path, target: Path, timeout: float, watch: Callable[[int | None], None] = lambda size: None
+) -> None:
     """Zip one file by the configured command: without a shell, so that no name can be anything but a name."""
     names = {"{input}": str(source), "{output}": str(target)}
     words = [re.sub("{input}|{output}", lambda found: names[found[0]], word) for word in shlex.split(command)]
@@ -111,7 +120,7 @@ def _run(command: str, source: Path, target: Path, timeout: float) -> None:
         ) from error
     with process:
         try:
-            said = _output(process, timeout)
+            said = _output(process, timeout, lambda: watch(_bytes_in(target.parent)))
         except subprocess.TimeoutExpired as error:
             raise _failure(f"{words[0]} did not end within {timeout:g} seconds") from error
         finally:  # also when this worker is told to stop
@@ -130,8 +139,20 @@ def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("CKANPACKAGER_")}
 
 
-def _output(process: "subprocess.Popen[bytes]", timeout: float) -> bytes:
-    """The start of what a command says until it ends: its errors, else its output.  Raises TimeoutExpired."""
+def _bytes_in(folder: Path) -> int:
+    """What the archive's own folder holds: a program may write beside the file that it was told."""
+    total = 0
+    for path in folder.iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            total += path.stat().st_size
+    return total
+
+
+def _output(process: "subprocess.Popen[bytes]", timeout: float, look: Callable[[], None]) -> bytes:
+    """The start of what a command says until it ends: its errors, else its output; `look` is called meanwhile.
+
+    Raises TimeoutExpired, and what `look` raises.
+    """
     ends = time.monotonic() + timeout
     said: dict[Any, bytes] = {process.stderr: b"", process.stdout: b""}
     with selectors.DefaultSelector() as selector:
@@ -140,12 +161,14 @@ def _output(process: "subprocess.Popen[bytes]", timeout: float) -> bytes:
         while selector.get_map():
             if (left := ends - time.monotonic()) <= 0:
                 raise subprocess.TimeoutExpired(process.args, timeout)
-            for key, _ in selector.select(left):
+            look()
+            for key, _ in selector.select(min(left, _LOOK)):
                 if chunk := os.read(key.fd, _MAX_SAID):
                     said[key.fileobj] = (said[key.fileobj] + chunk)[:_MAX_SAID]
                 else:
                     selector.unregister(key.fileobj)
     process.wait(max(0.1, ends - time.monotonic()))
+    look()
     return next(filter(None, said.values()), b"")
 
 

@@ -5,7 +5,7 @@ import tempfile
 import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 from msgspec.structs import replace
 
@@ -22,6 +22,18 @@ _BLOCK = 256 * 1024
 
 def isal_installed() -> bool:
     return isal_zlib is not None
+
+
+class Output(Protocol):
+    """A file that a ZIP is written to."""
+
+    def write(self, content: bytes | bytearray, /) -> int: ...
+
+    def tell(self) -> int: ...
+
+    def seek(self, offset: int, /) -> int: ...
+
+    def truncate(self) -> int: ...
 
 
 class DeflatedBuffer:
@@ -64,9 +76,7 @@ class ZipArchive:
     `sizes` has the bytes of each complete file.  Without `zip64`, a file must stay below 4 GiB.
     """
 
-    def __init__(
-        self, file: BinaryIO, level: int, now: float, scratch: str | None = None, *, zip64: bool = True
-    ) -> None:
+    def __init__(self, file: Output, level: int, now: float, scratch: str | None = None, *, zip64: bool = True) -> None:
         self.sizes: dict[str, int] = {}
         self._file = file
         self._level = level
@@ -149,7 +159,7 @@ class ZipArchive:
 class ZipEntry:
     """Bytes on their way through the compressor."""
 
-    def __init__(self, file: BinaryIO, level: int) -> None:
+    def __init__(self, file: Output, level: int) -> None:
         self.crc = self.size = self.packed = 0
         self._file = file
         self._crc32, self._compressor = _deflate(level)

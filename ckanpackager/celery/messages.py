@@ -11,12 +11,14 @@ from typing import Literal, TypeVar
 import msgspec
 from msgspec import Struct
 
-from ckanpackager.errors import CkanpackagerError, PermanentFailure, TemporaryFailure, WorkerDied
+from ckanpackager.errors import CkanpackagerError, NoRoom, OverLimit, PermanentFailure, TemporaryFailure, WorkerDied
 from ckanpackager.http_client import Refused
 from ckanpackager.jobs.job import Archive
 
 TASK = "ckanpackager.package"
 T = TypeVar("T", bound=Struct)
+Kind = Literal["temporary", "died", "full", "permanent", "refused", "over limit"]
+_ERRORS: dict[Kind, type[CkanpackagerError]] = {"died": WorkerDied, "full": NoRoom, "over limit": OverLimit}
 
 
 class Outcome(Struct, frozen=True, omit_defaults=True):
@@ -24,7 +26,7 @@ class Outcome(Struct, frozen=True, omit_defaults=True):
 
     task: str = ""  # the id of the task whose outcome it is: one that was copied from another counts for nothing
     archive: Archive | None = None
-    kind: Literal["temporary", "died", "permanent", "refused"] = "temporary"
+    kind: Kind = "temporary"
     error: str = ""
     public: str = ""
     cause: str = ""  # the error's own kind, one of errors.FAILURE_KINDS
@@ -41,7 +43,7 @@ class Outcome(Struct, frozen=True, omit_defaults=True):
         elif self.kind == "temporary":
             error = TemporaryFailure(self.error, self.retry_after)
         else:
-            error = WorkerDied(self.error) if self.kind == "died" else PermanentFailure(self.error)
+            error = _ERRORS.get(self.kind, PermanentFailure)(self.error)
         error.public = self.public
         error.kind = self.cause or error.kind
         raise error
@@ -50,6 +52,9 @@ class Outcome(Struct, frozen=True, omit_defaults=True):
 def failed(error: CkanpackagerError) -> Outcome:
     """The outcome of packaging that raised an error."""
     said, public, cause = str(error), error.public, error.kind
+    for kind, class_ in _ERRORS.items():
+        if type(error) is class_:
+            return Outcome(kind=kind, error=said, public=public, cause=cause)
     if isinstance(error, TemporaryFailure):
         return Outcome(kind="temporary", error=said, public=public, cause=cause, retry_after=error.retry_after)
     if isinstance(error, Refused):

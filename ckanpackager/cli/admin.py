@@ -1,4 +1,4 @@
-"""clear-cache, clean, check: maintenance commands."""
+"""clear-cache, clean: what removes."""
 
 import sys
 import time
@@ -8,28 +8,38 @@ import click
 from ckanpackager.cli import remote
 from ckanpackager.cli.context import CliContext
 from ckanpackager.cli.output import echo
+from ckanpackager.errors import CkanpackagerError
 
 
 @click.command("clear-cache")
+@click.option("--named", is_flag=True, help="Those of named packages, too; `refresh` builds them again.")
 @remote.options
-def clear_cache(context: CliContext, /, given: remote.Options) -> None:
+def clear_cache(context: CliContext, /, given: remote.Options, named: bool) -> None:
     """Remove all archives (also: cc); the links to them stop working.
+
+    Asks before it does so if standard input is a terminal, but not with -q and not with -p.
 
     \b
     ckanpackager clear-cache
     """
-    removed = (
-        remote.call(given, "/clear_caches", {}).get("removed")
-        if given.host
-        else context.store.clear(context.spool.archives_in_use())
-    )
+    if given.host:
+        if named:
+            raise click.UsageError("--named is for the store of this machine, not for -p")
+        removed = remote.call(given, "/clear_caches", {}).get("removed")
+    else:
+        store, which = context.store, "all archives" if named else "all archives but those of named packages"
+        asks = not context.quiet and sys.stdin.isatty()
+        if asks and not click.confirm(f"Remove {which}? The links to them stop working.", err=True):
+            raise CkanpackagerError("nothing was removed")
+        removed = store.clear(context.spool.archives_in_use(), named=named)
     if not context.quiet:
         echo("all archives removed" if removed is None else f"{removed} archives removed")
 
 
 @click.command()
+@click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
 @click.pass_obj
-def clean(context: CliContext) -> None:
+def clean(context: CliContext, dry_run: bool) -> None:
     """Remove expired archives, old jobs and orphaned temporary files: for cron.
 
     \b
@@ -37,25 +47,7 @@ def clean(context: CliContext) -> None:
     """
     from ckanpackager.maintenance.clean import clean as clean_all
 
-    removed = clean_all(context.spool, context.store, context.settings, time.time())
+    removed = clean_all(context.spool, context.store, context.settings, time.time(), dry_run=dry_run)
     if not context.quiet:
-        echo(", ".join(f"{number} {kind}" for kind, number in removed.items()) + " removed")
-
-
-@click.command()
-@click.option("--ckan", metavar="URL", help="Also ask this CKAN, or datastore_search URL.")
-@click.pass_obj
-def check(context: CliContext, ckan: str | None) -> None:
-    """Try everything that the configuration names, and report what is wrong.
-
-    \b
-    ckanpackager check --ckan https://data.example.org
-    """
-    from ckanpackager.maintenance.check import run
-
-    failed = False
-    for fine, words in run(context.settings, ckan):
-        failed = failed or not fine
-        if not fine or not context.quiet:
-            echo(f"{'ok   ' if fine else 'WRONG'} {words}")
-    sys.exit(1 if failed else 0)
+        done = "would be removed" if dry_run else "removed"
+        echo(", ".join(f"{number} {kind}" for kind, number in removed.items()) + f" {done}")

@@ -17,6 +17,7 @@ from ckanpackager.cli import remote
 from ckanpackager.cli.commands import CommandGroup
 from ckanpackager.cli.context import CliContext
 from ckanpackager.cli.output import echo
+from ckanpackager.cli.verbosity import QUIET, VERBOSE, level
 from ckanpackager.errors import BadRequest, CkanpackagerError, ConfigError
 
 
@@ -28,18 +29,17 @@ from ckanpackager.errors import BadRequest, CkanpackagerError, ConfigError
     type=click.Path(path_type=Path),
     help="Configuration file. Else $CKANPACKAGER_CONFIG, ./ckanpackager.yaml, /etc/ckanpackager/ckanpackager.yaml.",
 )
-@click.option("-v", "--verbose", is_flag=True, help="Log what happens, on standard error.")
-@click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
+@click.option("-v", "--verbose", is_flag=True, help=VERBOSE)
+@click.option("-q", "--quiet", is_flag=True, help=QUIET)
 @remote.bare_options
 @click.pass_context
 def cli(context: click.Context, /, file: Path | None, verbose: bool, quiet: bool, **given: Any) -> None:
     """Packs CKAN resources, of any size, into ZIP archives and mails their links."""
-    level = logging.INFO if verbose else logging.CRITICAL if quiet else logging.WARNING
-    logging.basicConfig(stream=sys.stderr, level=level, force=True)
+    logging.basicConfig(stream=sys.stderr, level=level(verbose=verbose, quiet=quiet), force=True)
     logging.getLogger().handlers[0].setFormatter(logs.Formatter(logs.FORMAT))
     for library in ("urllib3", "requests"):
         logging.getLogger(library).setLevel(logging.CRITICAL)  # our own messages say what matters
-    context.obj = CliContext(file, quiet, remote.Options(**given))
+    context.obj = CliContext(file, quiet, remote.Options(**given), verbose)
 
 
 def main() -> None:

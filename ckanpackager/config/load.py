@@ -16,9 +16,10 @@ from msgspec.structs import fields
 
 from ckanpackager.config import templates
 from ckanpackager.config.settings import Settings, keys, trait, with_trait
-from ckanpackager.config.yaml_reader import Fault, errors_in, quoted, read
+from ckanpackager.config.yaml_reader import Fault, errors_in, read
 from ckanpackager.errors import ConfigError
 from ckanpackager.jobs import email_address
+from ckanpackager.jobs.faults import quoted
 
 SYSTEM_FILE = Path("/etc/ckanpackager/ckanpackager.yaml")
 

@@ -120,6 +120,14 @@ class Receiver(Struct, frozen=True, kw_only=True):
         ),
     ] = field(default_factory=list)
 
+    max_jobs_per_email_per_day: Annotated[
+        Annotated[int, Meta(ge=1, le=10**5)] | None,
+        Meta(
+            description="Most requests of one e-mail address within 24 hours, whatever became of them; one beyond them "
+            "is refused. Unset: no limit."
+        ),
+    ] = None
+
     def job_url(self, id: str) -> str:
         """The address of a job's page; an empty text where `public_url` is unset."""
         return f"{self.public_url}/jobs/{id}" if self.public_url else ""
@@ -313,6 +321,36 @@ class Archives(Struct, frozen=True, kw_only=True):
             description="Command that zips each file, run without a shell; {input} and {output} stand for the file "
             "names, as in: /usr/bin/zip -j {output} {input} Unset: rows are zipped as they arrive, which is faster "
             "and needs no room for the file."
+        ),
+    ] = None
+    max_rows: Annotated[
+        Annotated[int, Meta(ge=1, le=10**15)] | None,
+        Meta(
+            description="Most rows that one request gets; one for more fails, and its requester is told to narrow it. "
+            "A dataset's tables count together; named packages are not bound. Unset: no limit."
+        ),
+    ] = None
+    max_archive_size: Annotated[
+        Annotated[int, Meta(ge=1, le=10**18)] | None,
+        Meta(
+            description="Most bytes of the archive of one request, as in 20000000000; one that grows beyond it is not "
+            "built, and its requester is told. Named packages are not bound. Unset: no limit."
+        ),
+    ] = None
+    store_max_size: Annotated[
+        Annotated[int, Meta(ge=1, le=10**18)] | None,
+        Meta(
+            description="Bytes that the store may hold, named packages included. When it is full, expired archives "
+            "are removed; if that is not enough, jobs that need a new archive wait for room, however long, and the log "
+            "says so once a day. Workers that write at the same time may pass it together by what they write within "
+            "a few seconds. Unset: no limit."
+        ),
+    ] = None
+    min_free_space: Annotated[
+        Annotated[int, Meta(ge=1, le=10**18)] | None,
+        Meta(
+            description="Bytes that stay free on the file systems of store_directory and temp_directory; below that, "
+            "jobs wait in the same way. Unset: until the disk is full."
         ),
     ] = None
     zip_timeout: Annotated[Seconds, Meta(description="Seconds after which zip_command is stopped.")] = 3600

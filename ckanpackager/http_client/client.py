@@ -7,6 +7,7 @@ import contextlib
 import email.utils
 import logging
 import random
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from http.cookiejar import DefaultCookiePolicy
@@ -59,7 +60,7 @@ class Client:
 
     `key` goes bare into the Authorization header, as CKAN expects it, to the hosts that `hosts` says.  Where it does
     not, the user and password of a URL go there.  `timeout` is in seconds; `min_download_rate` in bytes per second;
-    `wait` takes the seconds to wait before a request is repeated.
+    `wait` takes the seconds to wait before a request is repeated, up to `tries` times in all.
     """
 
     def __init__(
@@ -70,12 +71,12 @@ class Client:
         hosts: HostPolicy,
         min_download_rate: float = 1000,
         wait: Callable[[float], None] = time.sleep,
+        tries: int = TRIES,
     ) -> None:
         self._key = key
         self._hosts = hosts
-        self._timeout = timeout
-        self._rate = min_download_rate
-        self._wait = wait
+        self._timeout, self._rate = timeout, min_download_rate
+        self._wait, self._tries = wait, tries
         self._bounds = Bounds()
         self._session = requests.Session()
         self._session.headers["User-Agent"] = f"ckanpackager/{__version__}"
@@ -87,11 +88,11 @@ class Client:
         self._session.close()
 
     def repeat(self, work: Callable[[int], T]) -> T:
-        """Run `work` up to TRIES times until it succeeds; it gets the number of failed tries.
+        """Run `work` until it succeeds; it gets the number of failed tries.
 
         Raises what the last try raised: TemporaryFailure or PermanentFailure.
         """
-        for tried in range(TRIES - 1):
+        for tried in range(self._tries - 1):
             try:
                 return work(tried)
             except TemporaryFailure as failure:
@@ -99,7 +100,7 @@ class Client:
                 if delay > LONGEST_WAIT:
                     raise
                 self._wait(delay)
-        return work(TRIES - 1)
+        return work(self._tries - 1)
 
     def post(
         self,
@@ -296,4 +297,4 @@ def _words(error: Exception) -> str:
             break
         cause = inner
     text = " ".join(str(cause).split())
-    return text.split(": ", 1)[1] if text.startswith("<") and ": " in text else text
+    return re.sub(r"(<[^>]*>|\w+\(host=[^)]*\)): ", "", text, count=1)  # how urllib3 names a connection

@@ -6,17 +6,19 @@ import msgspec
 from msgspec import Meta, Struct
 
 from ckanpackager.errors import BadRequest
-from ckanpackager.jobs.parameters import check, plain
+from ckanpackager.jobs.faults import in_words
+from ckanpackager.jobs.parameters import check
 from ckanpackager.jobs.request import Queue, Request, cache_key, named_key
 
 Moment = Annotated[float, Meta(ge=0, le=253_402_300_799)]  # seconds since 1970, to the end of the year 9999
 Kind = Literal["packaging", "mail", "statistics"]
 """What a step is about: those of one kind fail together, and are retried for the same time."""
-Outcome = Literal["done", "retry", "failed", "unanswered", "died", "spool"]
+Outcome = Literal["done", "retry", "failed", "unanswered", "died", "spool", "full"]
 """How an attempt ended.
 
 `done`: all steps are done; `retry`, `failed`: `step` failed for now, or for good; `unanswered`: the mail server may
-have accepted the mail; `died`: the worker did; `spool`: it could not be written.
+have accepted the mail; `died`: the worker did; `spool`: it could not be written; `full`: there was no room for the
+archive.
 """
 
 
@@ -118,7 +120,7 @@ def decode(id: str, content: bytes) -> Job:
         job = _DECODER.decode(content)
         check(job.request, with_requester=not job.package)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        raise BadRequest(f"no valid job: {plain(error)}") from None
+        raise BadRequest(f"no valid job: {in_words(error)}") from None
     return msgspec.structs.replace(job, id=id)
 
 

@@ -10,11 +10,10 @@ from ckanpackager.archives.bucket import Bucket
 from ckanpackager.config.settings import Settings
 from ckanpackager.errors import CkanpackagerError, ConfigError
 from ckanpackager.jobs.request import QUEUES
+from ckanpackager.maintenance.finding import Finding, error, ok
 
 if TYPE_CHECKING:
     from ckanpackager.celery.packers import Packers
-
-Finding = tuple[bool, str]
 
 
 def engine(settings: Settings) -> Iterator[Finding]:
@@ -27,18 +26,17 @@ def engine(settings: Settings) -> Iterator[Finding]:
         packers = Packers(settings)
         packers.report("ckanpackager check")  # of no task: whether reports can be read
         consumed = packers.consumed_queues()
-    except CkanpackagerError as error:
-        yield False, f"engine: {error}"
+    except CkanpackagerError as failure:
+        yield error(f"engine: {failure}")
         return
     for queue in QUEUES:
         if not any(queue in queues for queues in consumed.values()):
-            yield (
-                False,
+            yield error(
                 f"engine: the broker answers, but no packer takes jobs of the {queue} queue; does a service run "
-                f"`celery -A ckanpackager.celery worker --queues {','.join(QUEUES)}`?",
+                f"`celery -A ckanpackager.celery worker --queues {','.join(QUEUES)}`?"
             )
     if consumed:
-        yield True, f"engine: the broker answers, and {len(consumed)} packers: {', '.join(sorted(consumed))}"
+        yield ok(f"engine: the broker answers, and {len(consumed)} packers: {', '.join(sorted(consumed))}")
         if not settings.archives.store_url:
             yield from _shared_store(packers, Path(settings.archives.store_directory))
 
@@ -47,16 +45,15 @@ def _shared_store(packers: "Packers", store: Path) -> Iterator[Finding]:
     try:
         with tempfile.NamedTemporaryFile(prefix=".check-", dir=store) as probe:
             seen = packers.seeing(probe.name)
-    except CkanpackagerError as error:
-        yield False, f"engine: {error}"
+    except CkanpackagerError as failure:
+        yield error(f"engine: {failure}")
         return
     except OSError:
         return  # the store's own finding says it
     if blind := sorted(packer for packer, sees in seen.items() if not sees):
-        yield (
-            False,
+        yield error(
             f"store_directory: {', '.join(blind)} cannot see a file in {store}; packers and dispatcher must share "
-            "that directory, or use store_url",
+            "that directory, or use store_url"
         )
 
 
@@ -71,8 +68,10 @@ def bucket(settings: Settings) -> Iterator[Finding]:
         listed = any(entry.path == name for entry in bucket.entries("check"))
         content = bucket.get(name)
         bucket.delete(name)
-    except CkanpackagerError as error:
-        yield False, str(error) if isinstance(error, ConfigError) else f"store_url: {error}"
+    except CkanpackagerError as failure:
+        yield error(str(failure) if isinstance(failure, ConfigError) else f"store_url: {failure}")
         return
-    fine = listed and content == b"check"
-    yield fine, f"store_url: {url}: {'can be written, listed, read and cleared' if fine else 'lists or reads wrongly'}"
+    if listed and content == b"check":
+        yield ok(f"store_url: {url}: can be written, listed, read and cleared")
+    else:
+        yield error(f"store_url: {url}: lists or reads wrongly")

@@ -10,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from ckanpackager.archives import layout, writer
+from ckanpackager.archives.bounds import Bounds
 from ckanpackager.archives.store import Store
 from ckanpackager.config.settings import Settings
 from ckanpackager.hosts import HostPolicy
@@ -48,11 +49,13 @@ def existing(order: Order, store: Store) -> Archive | None:
 def build(order: Order, settings: Settings, store: Store, tell: Tell, clock: Clock = time.time) -> Archive:
     """Build and publish an archive; `tell(rows, expected)` hears of the progress.
 
-    Raises TemporaryFailure, PermanentFailure.
+    Raises TemporaryFailure, PermanentFailure; NoRoom and OverLimit where it would pass a bound.
     """
     with store.part(order.directory) as part:
         began = clock()
-        result = _write(part, order.request, settings, tell, began)
+        bounds = Bounds(settings, part.parent, of_request=order.package is None)
+        bounds.look()
+        result = _write(part, order.request, settings, bounds, tell, began)
         if order.package is not None:
             return store.publish_named(
                 part,
@@ -75,8 +78,13 @@ def build(order: Order, settings: Settings, store: Store, tell: Tell, clock: Clo
         )
 
 
-def _write(part: Path, request: Request, settings: Settings, tell: Tell, now: float) -> Result:
+def _write(part: Path, request: Request, settings: Settings, bounds: Bounds, tell: Tell, now: float) -> Result:
     """Fetch what was asked for and write it into an archive."""
+
+    def told(rows: int, expected: int | None) -> None:
+        bounds.look()  # a format may write to temporary files first
+        tell(rows, expected)
+
     with _client(request, settings) as client:
         packaging = PackagingContext(
             client=client,
@@ -84,9 +92,10 @@ def _write(part: Path, request: Request, settings: Settings, tell: Tell, now: fl
             archives=settings.archives,
             darwin_core=settings.darwin_core,
             now=now,
-            tell=tell,
+            tell=told,
+            bounds=bounds,
         )
-        with writer.create(part, settings.archives, now) as writing:
+        with writer.create(part, settings.archives, now, bounds.look) as writing:
             result = packager(request.task)(request, writing, packaging)
         if not result.description.title:
             titled = replace(result.description, title=title_of(request, client))

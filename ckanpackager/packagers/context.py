@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
 
+from ckanpackager.archives.bounds import Bounds
 from ckanpackager.config.settings import Archives, Ckan, DarwinCore
 from ckanpackager.http_client import Client
 from ckanpackager.jobs.job import Description
@@ -13,7 +14,7 @@ from ckanpackager.jobs.job import Description
 class PackagingContext:
     """What a packager works with: the sections of the settings that it needs, and none with secrets.
 
-    `tell(rows, expected)` reports the progress; `now` is in seconds since 1970.
+    `tell(rows, expected)` reports the progress; `bounds` are those of the archive; `now` is in seconds since 1970.
     """
 
     client: Client
@@ -22,6 +23,7 @@ class PackagingContext:
     darwin_core: DarwinCore
     now: float
     tell: Callable[[int, int | None], None]
+    bounds: Bounds
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from ckanpackager import names
 from ckanpackager.archives.writer import Archive
 from ckanpackager.ckan import actions
-from ckanpackager.errors import CkanpackagerError, PermanentFailure, TemporaryFailure
+from ckanpackager.errors import CkanpackagerError, NoRoom, OverLimit, PermanentFailure, TemporaryFailure
 from ckanpackager.formats.registry import FORMATS, without_suffix
 from ckanpackager.hosts import without_secrets
 from ckanpackager.jobs.job import Description
@@ -82,6 +82,8 @@ class _Packing:
                 self._add_table(resource, title)
             else:
                 self._add_file(resource, title)
+        except (NoRoom, OverLimit):
+            raise  # of the archive as a whole
         except (PermanentFailure, TemporaryFailure) as error:  # asked for several times already
             self._failures.append(error)
             self.missing.append(Missing(str(resource.get("id", "")), title, str(error)))
@@ -131,6 +133,8 @@ class _Packing:
                 try:
                     self._copy(path, chunks)
                     return path
+                except NoRoom:
+                    raise
                 except TemporaryFailure:
                     if tried == DOWNLOADS:
                         raise

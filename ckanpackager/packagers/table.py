@@ -56,7 +56,16 @@ def search(
         page_requests=context.ckan.page_requests,
         share=context.ckan.ckan_share,
     )
-    return rows if records_format in ("csv", "tsv") else replace(rows, pages=_of_records(rows.pages, api_url))
+    context.bounds.expect_rows(rows.total)
+    pages = rows.pages if records_format in ("csv", "tsv") else _of_records(rows.pages, api_url)
+    return replace(rows, pages=_counted(pages, context))
+
+
+def _counted(pages: Iterator[SearchPage], context: PackagingContext) -> Iterator[SearchPage]:
+    """The pages, as long as there are no more rows than one request may have."""
+    for page in pages:
+        context.bounds.count_rows(page.rows)
+        yield page
 
 
 def _of_records(pages: Iterator[SearchPage], api_url: str) -> Iterator[SearchPage]:

@@ -97,7 +97,7 @@ def respond(environ: Environ, settings: Settings, spool: Spool, about: dict[str,
     try:
         return _respond(environ, settings, spool, about)
     except CkanpackagerError as error:
-        about["refused"] = "too many open requests of one address" if isinstance(error, TooMany) else str(error)
+        about["refused"] = error.reason if isinstance(error, TooMany) else str(error)
         refusal, path = refusal_of(error), environ.get("PATH_INFO", "")
         at_dashboard = settings.receiver.dashboard and path.startswith("/dashboard")
         if at_dashboard and "text/html" in environ.get("HTTP_ACCEPT", ""):

@@ -9,13 +9,14 @@ import msgspec
 from ckanpackager import __version__
 from ckanpackager.archives.cached import queue_of
 from ckanpackager.config.settings import Settings
-from ckanpackager.errors import BadRequest, TemporaryFailure, TooMany
+from ckanpackager.errors import BadRequest, TemporaryFailure
 from ckanpackager.formats.registry import FORMATS
 from ckanpackager.hosts import check_host
 from ckanpackager.jobs.job import Job
 from ckanpackager.jobs.parameters import request_from
-from ckanpackager.jobs.request import TASKS, Queue, Request
+from ckanpackager.jobs.request import TASKS, Queue
 from ckanpackager.receiver.body import MAX_DIGITS
+from ckanpackager.receiver.requester_limits import enqueue
 from ckanpackager.receiver.response import Response
 from ckanpackager.spool.queue import Spool
 
@@ -43,12 +44,7 @@ def _queue(task: str) -> Callable[[HandlerRequest], dict[str, Any]]:
         now = time.time()
         queue = queue_of(wanted, settings, now)
         job = Job(request=wanted, created=now, queue=queue)
-        if most := settings.receiver.max_jobs_per_email:
-            with spool.accepting(wanted.email):
-                _check_number_of_jobs(spool, wanted, most)
-                id = spool.enqueue(job)
-        else:
-            id = spool.enqueue(job)
+        id = enqueue(job, settings.receiver, spool)
         request.about["accepted"] = f"accepted as job {id}, {queue}, from {wanted.host}"
         message = settings.receiver.success_message
         values = {"job": id}
@@ -69,11 +65,6 @@ def _ahead(spool: Spool, id: str, queue: Queue) -> int:
         return spool.jobs_ahead(id, queue, _MANY + 1)
     except TemporaryFailure:
         return 0
-
-
-def _check_number_of_jobs(spool: Spool, wanted: Request, most: int) -> None:
-    if spool.open_jobs_of(wanted.email) >= most:
-        raise TooMany(f"{wanted.email} has {most} open requests already; please wait for one of them to be done")
 
 
 def _status(request: HandlerRequest) -> dict[str, Any]:

@@ -46,7 +46,8 @@ def refusal_of(error: CkanpackagerError) -> Refusal:
     for kind, status, headers in _REFUSALS:
         if isinstance(error, kind):
             allow = {"Allow": error.allowed} if isinstance(error, BadMethod) else {}
-            return Refusal(status, str(error), {**headers, **allow})
+            later = {"Retry-After": str(error.retry_after)} if isinstance(error, TooMany) else {}
+            return Refusal(status, str(error), {**headers, **allow, **later})
     words = "this cannot be done right now; please try again later"
     return Refusal("503 Service Unavailable", words, {"Retry-After": RETRY_AFTER})
 
@@ -61,5 +62,5 @@ _REFUSALS: tuple[tuple[type[CkanpackagerError], str, dict[str, str]], ...] = (
     (Impossible, "409 Conflict", {}),
     (NoLength, "411 Length Required", {}),
     (TooLarge, "413 Content Too Large", {}),
-    (TooMany, "429 Too Many Requests", {"Retry-After": RETRY_AFTER}),
+    (TooMany, "429 Too Many Requests", {}),
 )

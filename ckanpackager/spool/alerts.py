@@ -34,6 +34,10 @@ class Alerts:
             return True  # better twice than never
         return True
 
+    def goes_on(self, kind: str) -> bool:
+        """Whether administrators were told of a failure of that kind, and it is not over."""
+        return (self._files.directory / "alerts" / kind).exists()
+
     def over(self, kind: str) -> None:
         """It works again."""
         with contextlib.suppress(OSError):

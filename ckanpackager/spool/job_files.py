@@ -91,8 +91,8 @@ def same_file(path: Path, state: os.stat_result) -> bool:
         return False
 
 
-def remove_unlocked(path: Path) -> bool:
-    """Remove a file unless another process holds its lock; whether it did."""
+def remove_unlocked(path: Path, *, dry_run: bool = False) -> bool:
+    """Remove a file unless another process holds its lock; whether it did, or would."""
     from filelock import lock_descriptor
 
     try:
@@ -102,11 +102,12 @@ def remove_unlocked(path: Path) -> bool:
             return False  # another user's, who may hold its lock
         if error.errno not in (errno.ELOOP, errno.ENXIO):
             raise
-        path.unlink()  # a link or a socket: no file of ours
+        if not dry_run:
+            path.unlink()  # a link or a socket: no file of ours
         return True
     try:
         unlocked: bool = lock_descriptor(descriptor, blocking=False)
-        if unlocked and same_file(path, os.fstat(descriptor)):
+        if unlocked and not dry_run and same_file(path, os.fstat(descriptor)):
             path.unlink()
         return unlocked
     finally:

@@ -160,6 +160,10 @@ class Listing:
         """What administrators were told of, and has not worked since, as far as is known."""
         return alerts.current(self.files, now)
 
+    def clock_differences(self) -> dict[str, float]:
+        """By worker at work, how many seconds the clock of its host is ahead of the file system's."""
+        return worker_slots.clock_differences(self.directory / "workers")
+
     def active_workers(self) -> list[worker_slots.Worker]:
         """The workers that are working on a job."""
         return worker_slots.active_workers(self.directory / "workers")

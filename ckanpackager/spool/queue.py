@@ -5,7 +5,7 @@
     slow/     waiting, long jobs                done/     finished
     workers/  one file per worker slot          alerts/   what administrators were told
     named/    one file per named package: its last refresh
-    building/ locks of archives being built
+    building/ locks of archives being built     accepted/ when requests of each address were accepted
     runs/     one file per command that cron runs: its last run
 
 `ls` shows the state of everything.  The lock is on the job file's own descriptor: it follows the file through its
@@ -28,14 +28,14 @@ from ckanpackager.errors import SpoolFailure
 from ckanpackager.jobs import job as jobs
 from ckanpackager.jobs.job import Job
 from ckanpackager.jobs.request import Queue
-from ckanpackager.spool import building, refreshes, runs, worker_slots
+from ckanpackager.spool import accepted, building, refreshes, runs, worker_slots
 from ckanpackager.spool.claim import Claim, claim_listed, try_claim
 from ckanpackager.spool.job_files import id_time, is_id, remove_unlocked, same_file
 from ckanpackager.spool.listing import Listing
 
 FOLDERS = (
     *("tmp", "fast", "slow", "claimed", "failed", "done", "workers", "building", "alerts"),
-    *(refreshes.FOLDER, runs.FOLDER),
+    *(refreshes.FOLDER, runs.FOLDER, accepted.FOLDER),
 )
 ACCEPTING = 10  # seconds that a receiver waits for others that count the jobs of the same e-mail address
 
@@ -123,7 +123,10 @@ class Spool(Listing):
         runs.record(self.files, command)
 
     def remove_ended_of(self, email: str) -> int:
-        """Remove the files of the jobs that have ended for an e-mail address, compared without case; how many."""
+        """Remove the files of the jobs that have ended for an e-mail address, compared without case; how many.
+
+        What is known of its last requests goes with them.
+        """
         address, removed = email.lower(), 0
         for folder in ("done", "failed"):
             for job in self.jobs(folder):
@@ -133,6 +136,7 @@ class Spool(Listing):
                     except OSError as error:
                         raise self.files.failure(error) from error
                     removed += 1
+        accepted.forget(self.files, email)
         return removed
 
     @contextlib.contextmanager
@@ -167,8 +171,8 @@ class Spool(Listing):
                 raise SpoolFailure(f"spool {path}: locked for {ACCEPTING} s by another receiver")
             time.sleep(0.01)
 
-    def remove_older(self, folder: str, than: float) -> int:
-        """Remove the files of a folder that were last changed before `than`; how many.
+    def remove_older(self, folder: str, than: float, *, dry_run: bool = False) -> int:
+        """Remove the files of a folder that were last changed before `than`; how many, or how many there are.
 
         A file in `tmp` or `building` that is locked stays, however old: a worker needs it.
         """
@@ -178,7 +182,8 @@ class Spool(Listing):
             try:
                 state = path.lstat()
                 if state.st_mtime < than and not stat.S_ISDIR(state.st_mode):
-                    removed += remove_unlocked(path) if folder in ("tmp", "building") else _remove(path)
+                    remove = remove_unlocked if folder in ("tmp", "building") else _remove
+                    removed += remove(path, dry_run=dry_run)
             except FileNotFoundError:
                 continue  # another `clean` was faster
             except OSError as error:
@@ -186,6 +191,7 @@ class Spool(Listing):
         return removed
 
 
-def _remove(path: Path) -> bool:
-    path.unlink()
+def _remove(path: Path, *, dry_run: bool) -> bool:
+    if not dry_run:
+        path.unlink()
     return True

@@ -17,7 +17,7 @@ from ckanpackager.errors import ConfigError
 from ckanpackager.statistics.email_hash import Hash, keyed, like_the_original
 from ckanpackager.statistics.figures import Asked, Dimension, Figures, grouped, within
 from ckanpackager.statistics.periods import ALL_TIME, Period, Unit
-from ckanpackager.statistics.privacy import anonymize, clear_addresses, forget, remove_older
+from ckanpackager.statistics.privacy import anonymize, clear_addresses, count_older, forget, remove_older
 from ckanpackager.statistics.schema import (
     ERRORS,
     REQUESTS,
@@ -121,6 +121,13 @@ class StatisticsDatabase:
     def forget(self, email: str) -> int:
         """Put a name that tells nothing in the place of an address; in how many rows."""
         return forget(self._engine, storable(email), self._hashed)
+
+    def count_older(self, before: float) -> int:
+        """How many requests and errors are from before a time."""
+        if self._missing >= {REQUESTS.c.id, ERRORS.c.id}:  # there are no tables
+            return 0
+        with self._reading() as connection:
+            return count_older(connection, before)
 
     def remove_older(self, before: float) -> int:
         """Remove the requests and errors from before a time; how many."""

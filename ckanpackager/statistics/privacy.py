@@ -62,6 +62,12 @@ def forget(engine: Engine, email: str, hashed: Hash | None) -> int:
     return changed
 
 
+def count_older(connection: Connection, before: float) -> int:
+    """How many rows are from before a time, in seconds since 1970."""
+    counts = [select(func.count()).select_from(table).where(table.c.timestamp < int(before)) for table in TABLES]
+    return sum(connection.execute(count).scalar_one() for count in counts)
+
+
 def remove_older(engine: Engine, before: float) -> int:
     """Remove the rows from before a time, in seconds since 1970; how many.  Raises TemporaryFailure."""
     with explained(engine), engine.begin() as connection:

@@ -15,6 +15,8 @@ from ckanpackager.errors import (
     OUR_FAULT,
     CkanpackagerError,
     ConfigError,
+    NoRoom,
+    OverLimit,
     SpoolFailure,
     TemporaryFailure,
     Unanswered,
@@ -24,12 +26,12 @@ from ckanpackager.errors import (
 from ckanpackager.http_client import Refused
 from ckanpackager.jobs.job import Attempt, Job, Outcome
 from ckanpackager.spool.claim import Claim
-from ckanpackager.worker import retry
+from ckanpackager.worker import retry, room
 from ckanpackager.worker.accepted_mails import is_due, send_accepted
 from ckanpackager.worker.signals import Stopped
 from ckanpackager.worker.steps import DELIVERY_STEPS, FAILURE_STEPS, Record, Step, WorkerContext, applies, expired
 
-_OUTCOMES: dict[type[TemporaryFailure], Outcome] = {Unanswered: "unanswered", WorkerDied: "died"}
+_OUTCOMES: dict[type[TemporaryFailure], Outcome] = {Unanswered: "unanswered", WorkerDied: "died", NoRoom: "full"}
 _MISTAKES = (403, 404, 409)  # not allowed, not there, not valid: so CKAN answers
 log = logging.getLogger("ckanpackager")
 _UNDELIVERED = "The e-mail with the link could not be delivered to the address of the request."
@@ -151,6 +153,8 @@ def handle_failure(claim: Claim, context: WorkerContext, step: Step, error: Exce
         seconds = retry.delay(job, step.kind, error, settings, now=now, chance=chance)
         if seconds is not None:
             log.info("job %s: %s failed, next attempt in %.0f s: %s", job.id, step.name, seconds, message)
+            if isinstance(error, NoRoom) and context.alerts.is_new(room.ALERT):
+                log.error("job %s: waits, as others may: %s", job.id, message)
             alerted = job.alerted or _tell_administrators(job, context, step, message)
             claim.release(now + seconds, attempts=job.attempts, alerted=alerted)
             raise _Released
@@ -175,8 +179,12 @@ def _kind(step: Step, error: Exception) -> str:
 
 
 def _is_mistake(job: Job, error: Exception) -> bool:
-    """Whether the request is at fault: CKAN refuses it, as a wrong filter. Its requester is told; it is no alarm."""
-    return isinstance(error, Refused) and error.status in _MISTAKES and not job.package
+    """Whether the request is at fault: CKAN refuses it, as a wrong filter, or it is for more than one may have.
+
+    Its requester is told; it is no alarm.
+    """
+    refused = isinstance(error, Refused) and error.status in _MISTAKES
+    return (refused or isinstance(error, OverLimit)) and not job.package
 
 
 def _tell_administrators(job: Job, context: WorkerContext, step: Step, message: str) -> bool:

@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from ckanpackager.config.settings import Spool
-from ckanpackager.errors import TemporaryFailure, Unanswered
+from ckanpackager.errors import NoRoom, TemporaryFailure, Unanswered
 from ckanpackager.jobs.job import Attempt, Job, Kind
 
 DAY = 86400  # seconds
@@ -19,8 +19,10 @@ def deaths(job: Job) -> int:
 
 
 def failures(job: Job, kind: Kind) -> list[Attempt]:
-    """The attempts that failed for now at a step of that kind."""
-    return [a for a in job.recent_attempts if a.kind == kind and a.outcome in ("retry", "unanswered")]
+    """The attempts that failed for now at a step of that kind, since it last waited for room."""
+    of_kind = [attempt for attempt in job.recent_attempts if attempt.kind == kind]
+    last_full = max((at for at, attempt in enumerate(of_kind) if attempt.outcome == "full"), default=-1)
+    return [attempt for attempt in of_kind[last_full + 1 :] if attempt.outcome in ("retry", "unanswered")]
 
 
 def failing_since(job: Job, kind: Kind) -> float | None:
@@ -34,6 +36,9 @@ def delay(job: Job, kind: Kind, error: TemporaryFailure, settings: Spool, *, now
     The delay doubles with each attempt.  Up to a tenth is added by `chance` (0 to 1), so that jobs that failed together
     do not all come back at once.
     """
+    if isinstance(error, NoRoom):  # however long that takes
+        waited = sum(attempt.times for attempt in job.recent_attempts if attempt.outcome == "full")
+        return _doubled(settings.retry_delay, waited, settings.retry_delay_max) * (1 + chance / 10)
     failed, since = failures(job, kind), failing_since(job, kind)
     if since is not None and now - since >= getattr(settings.retry_for, kind) * DAY:
         return None

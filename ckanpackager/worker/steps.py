@@ -20,6 +20,7 @@ from ckanpackager.packagers.build import Order, existing
 from ckanpackager.spool.alerts import Alerts
 from ckanpackager.spool.queue import Spool
 from ckanpackager.status import expiry
+from ckanpackager.worker import room
 from ckanpackager.worker.engine import Engine
 from ckanpackager.worker.signals import Stop
 
@@ -88,7 +89,10 @@ def _package(job: Job, context: WorkerContext, _: Record) -> Archive:
         return own
     with stop.interruptible(), context.spool.building(job.build_key, stop.pause):
         found = existing(order, store) if job.package else store.find(job.build_key, context.clock())
-        return found or context.engine.package(order, job.queue, functools.partial(context.tell, job))
+        if found:
+            return found
+        build = functools.partial(context.engine.package, order, job.queue, functools.partial(context.tell, job))
+        return room.with_room(build, context.settings, context.spool, context.store, context.alerts, context.clock)
 
 
 def _order(job: Job, context: WorkerContext) -> Order:

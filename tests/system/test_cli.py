@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from support.workspace import PATIENCE, CommandResult, Workspace, as_user, environment, until
+from support.wsgi_client import serving
 
 from ckanpackager.cli import commands
 from ckanpackager.cli.commands import COMMANDS
@@ -383,7 +384,7 @@ def test_status_tells_a_broken_job_file_from_an_unknown_job(workspace: Workspace
     workspace.spool.files.path("fast", id).write_text("{")
     said = run("status", id)
     assert said.code == 2
-    assert said.err == f"ckanpackager: {id}: its file in fast/ is no valid job: input data was truncated\n"
+    assert said.err == f"ckanpackager: {id}: its file in fast/ is no valid job: no valid JSON: it ends too early\n"
     assert "there is no such job" in run("status", "unknown").err
 
 
@@ -497,10 +498,18 @@ def test_clean_says_what_it_removed(workspace: Workspace, run: Run, api: CkanApi
 
 
 def test_check_finds_nothing_wrong_with_what_is_right(workspace: Workspace, run: Run, api: CkanApi) -> None:
-    said = run("check", "--ckan", api.url)
+    workspace.configure(secret="a secret")
+    workspace.file.chmod(0o600)
+    assert workspace.store
+    with serving(workspace) as address:
+        workspace.configure(secret="a secret", download_url=f"{address}/archives", public_url=address)
+        said = run("check", "--ckan", api.url)
     assert (said.code, said.err) == (0, "")
     lines = said.out.splitlines()
-    assert all(line.startswith("ok ") for line in lines)
+    assert [line for line in lines if not line.startswith("ok ")] == []
+    assert f"ok    download_url: an archive can be downloaded from {address}" in lines
+    assert f"ok    public_url: the receiver answers at {address}" in lines
+    assert workspace.archives == [] and not list(workspace.store.directory.iterdir())
     assert re.search(r"ckan: http://127.*: CKAN \d", lines[-1])
     assert run("-q", "check").out == ""
 
@@ -544,7 +553,7 @@ def test_check_says_where_one_user_cannot_read_what_another_wrote(open_directory
     folders = [workspace.spool.directory, *workspace.spool.directory.iterdir()]
     for path in folders:
         os.chown(path, 65534, 65534)
-    said = as_user(65534, lambda: next(words for fine, words in check.run(settings, None) if not fine))
+    said = as_user(65534, lambda: next(found.words for found in check.run(settings, None) if found.level == "error"))
     file = workspace.spool.files.path("fast", id)
     assert f"this user may not read and write {file} (-rw-------, owner 0, group 0)" in said
     assert f"chmod 2770 {workspace.spool.directory}" in said
@@ -617,7 +626,7 @@ def test_check_says_that_jobs_failed_and_that_no_worker_is_active(
     waiting = workspace.queue("http://127.0.0.1:9/datastore_search")
     claim = workspace.spool.claim(waiting, "fast")
     assert claim
-    claim.release(time.time(), created=time.time() - 7300)
+    claim.release(time.time() - 7300)
     said = run("check")
     assert said.code == 1
     assert "1 failed in the last 24 hours" in said.out

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from ckanpackager.archives import writer
-from ckanpackager.config.settings import Archives, Ckan, DarwinCore
+from ckanpackager.archives.bounds import Bounds
+from ckanpackager.config.settings import Archives, Ckan, DarwinCore, Settings
 from ckanpackager.demo import sample
 from ckanpackager.demo.ckan_api import CkanApi, Resource
 from ckanpackager.hosts import HostPolicy
@@ -33,6 +34,7 @@ def packaged(api: CkanApi, directory: Path, **parameters: Any) -> bytes:
         darwin_core=DarwinCore(),
         now=0,
         tell=lambda rows, expected: None,
+        bounds=Bounds(Settings(), directory),
     )
     with writer.create(directory / "a.zip", Archives(), 0) as writing:
         datastore.package(request, writing, context)

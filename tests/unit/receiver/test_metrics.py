@@ -20,7 +20,7 @@ def listing(directory: Path, **settings: Any) -> WsgiClient:
 
 def test_the_secret_as_a_bearer_token_opens_the_metrics(receiver: WsgiClient) -> None:
     answer = receiver.get("/metrics", REMOTE_ADDR="203.0.113.1", HTTP_AUTHORIZATION=BEARER)
-    assert answer.status == 200 and "\nckanpackager_requests_total 0.0\n" in answer.text
+    assert answer.status == 200 and '\nckanpackager_requests_total{task="package_url"} 0.0\n' in answer.text
     assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
     assert answer.log == ""
     assert receiver.get("/metrics", HTTP_AUTHORIZATION=BEARER, REQUEST_METHOD="HEAD").body == b""

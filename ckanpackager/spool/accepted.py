@@ -1,0 +1,50 @@
+"""When the requests of an e-mail address were accepted: one small file for each address, gone after a day."""
+
+import os
+
+import msgspec
+
+from ckanpackager.spool.job_files import JobFiles, content
+
+FOLDER = "accepted"
+DAY = 86400  # seconds
+
+
+def times(files: JobFiles, email: str, now: float) -> list[float]:
+    """When requests of that address were accepted within the last 24 hours, the oldest first.  Raises TemporaryFailure.
+
+    Addresses are compared without case; times are seconds since 1970.
+    """
+    try:
+        known = msgspec.json.decode(content(files.path(FOLDER, name_of(email))), type=list[float])
+    except (FileNotFoundError, msgspec.DecodeError):
+        return []
+    except OSError as error:
+        raise files.failure(error) from error
+    return sorted(moment for moment in known if now - DAY < moment <= now)
+
+
+def write(files: JobFiles, email: str, known: list[float]) -> None:
+    """Replace what is known of an address.  Raises TemporaryFailure."""
+    name = name_of(email)
+    try:
+        descriptor, written = files.write(name, msgspec.json.encode(known))
+        os.close(descriptor)
+        files.publish(written, files.path(FOLDER, name))
+    except OSError as error:
+        raise files.failure(error) from error
+
+
+def forget(files: JobFiles, email: str) -> None:
+    """Remove what is known of an address.  Raises TemporaryFailure."""
+    try:
+        files.path(FOLDER, name_of(email)).unlink(missing_ok=True)
+    except OSError as error:
+        raise files.failure(error) from error
+
+
+def name_of(email: str) -> str:
+    """The name of an address's file, which does not show the address."""
+    import hashlib  # here: most receivers have no such limit, and should start fast
+
+    return hashlib.sha256(email.lower().encode()).hexdigest()[:32]
