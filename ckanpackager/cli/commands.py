@@ -13,6 +13,7 @@ COMMANDS = {
     "status": ("show", "status"),
     "stats": ("statistics", "stats"),
     "statistics": ("statistics", "stats"),
+    "report": ("report", "report"),
     "retry": ("jobs", "retry"),
     "cancel": ("jobs", "cancel"),
     "clear-cache": ("admin", "clear_cache"),
