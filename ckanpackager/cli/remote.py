@@ -12,7 +12,9 @@ import click
 import msgspec
 
 from ckanpackager.cli.output import echo
+from ckanpackager.cli.progress import CRON, WORKER_PATIENCE, WorkerHint
 from ckanpackager.errors import BadRequest, NotAuthorized, TemporaryFailure
+from ckanpackager.jobs.faults import in_words
 from ckanpackager.status import JobReport, ServiceStatus
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -81,7 +83,7 @@ def read_defaults(given: Options) -> dict[str, Any]:
     except OSError as error:
         raise BadRequest(f"{file}: {error.strerror}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadRequest(f"{file}: no valid JSON: {error}") from None
+        raise BadRequest(f"{file}: {in_words(error)}") from None
     if not isinstance(values, dict):
         raise BadRequest(f'{file}: expected a JSON object, as in {{"api_url": "..."}}')
     return values
@@ -143,12 +145,15 @@ def _as(kind: type[T], given: Options, answer: dict[str, Any]) -> T:
     try:
         return msgspec.convert(answer, kind)
     except msgspec.ValidationError as error:
-        raise TemporaryFailure(f"{given.host} did not answer as a receiver does: {error}") from None
+        raise TemporaryFailure(f"{given.host} did not answer as a receiver does: {in_words(error)}") from None
 
 
 def follow(given: Options, id: str, *, quiet: bool) -> int:
     """Wait until a job there has ended; the exit code."""
+    hint = WorkerHint(WORKER_PATIENCE + CRON, quiet=quiet)  # an idle worker there is not told of
     while (job := job_report(given, id)).state in ("waiting", "running"):
+        due = job.state == "waiting" and not job.next_attempt
+        hint.look(idle=due and service_status(given).worker_count == 0)
         time.sleep(POLL)
     if job.state == "done":
         if not quiet:

@@ -16,7 +16,8 @@ from ckanpackager.config import python_file
 from ckanpackager.config.example import comment
 from ckanpackager.config.load import PUBLISHED_SECRETS
 from ckanpackager.config.python_file import Setting
-from ckanpackager.config.settings import keys
+from ckanpackager.config.settings import keys, trait
+from ckanpackager.jobs.faults import in_words
 
 _DATA = "/var/lib/ckanpackager"
 _DEFAULTS: dict[str, Any] = {
@@ -111,13 +112,14 @@ class _Converter:
             return [*_remark(_EXPLAINED[setting.name]), *value]
         if key not in self._types:
             return self._lost(setting, _CELERY if key.startswith("celery") else "no option of the original")
+        shown = None if trait(keys()[key], "secret") else setting.value
         try:
             value, words = _adapted(setting.name, setting.value)
             if value is not None:
                 converted = msgspec.convert(value, self._types[key], strict=False)
                 value = value if value == converted else converted  # 86400 rather than 86400.0
         except (ValueError, msgspec.ValidationError) as error:
-            return self._lost(setting, f"not carried over: {' '.join(str(error).split())}")
+            return self._lost(setting, f"not carried over: {' '.join(in_words(error, shown).split())}")
         if words:
             self.notes.append(Note(setting.line, setting.name, words))
         more = ["anonymize_scheme: bcrypt"] if setting.name == "ANONYMIZE_EMAILS" and value else []

@@ -16,9 +16,10 @@ from msgspec.structs import fields
 
 from ckanpackager.config import templates
 from ckanpackager.config.settings import Settings, keys, trait, with_trait
-from ckanpackager.config.yaml_reader import Fault, errors_in, quoted, read
+from ckanpackager.config.yaml_reader import Fault, errors_in, read
 from ckanpackager.errors import ConfigError
 from ckanpackager.jobs import email_address
+from ckanpackager.jobs.faults import quoted
 
 SYSTEM_FILE = Path("/etc/ckanpackager/ckanpackager.yaml")
 
@@ -83,13 +84,13 @@ def cross_checks(settings: Settings) -> _Faults:
     yield from _mail_checks(settings)
     yield from _engine_checks(settings)
     yield from _url_checks(settings)
+    yield from _host_checks(settings)
     first, last = settings.spool.retry_delay, settings.spool.retry_delay_max
     if first > last:
         yield ("retry_delay", "retry_delay_max"), f"{first:g} is greater than retry_delay_max, {last:g}"
     if settings.archives.cache_time > settings.archives.keep_archives * DAY:
         words = "longer than keep_archives, so that links to archives that are removed already would be sent"
         yield ("cache_time", "keep_archives"), words
-    yield from _host_checks(settings)
     if settings.archives.zip_command is not None:
         for words in _command_checks(settings.archives.zip_command):
             yield ("zip_command",), words

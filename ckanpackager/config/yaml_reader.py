@@ -12,6 +12,7 @@ from msgspec.structs import fields
 
 from ckanpackager.config.settings import Text, keys, trait
 from ckanpackager.errors import ConfigError, did_you_mean
+from ckanpackager.jobs.faults import expected, quoted
 
 _PLAIN_NUMBER = re.compile(r"[-+]?(0|[1-9][0-9_]*)?(\.[0-9]*)?")
 _PYTHON = re.compile(r"^(\w+ *=|import |from \S+ import )", re.MULTILINE)
@@ -31,9 +32,7 @@ _SYNTAX = (
 )
 """What PyYAML says, and what we say instead: its words may quote the file, and so a secret."""
 
-_TYPES = {"int": "an integer", "float": "a number", "str": "text", "bool": "true or false", "null": "null"}
-_TYPES |= {"object": "a mapping", "array": "a list"}
-_LIMITS = ((" of length >= 1", " (not empty)"), (">=", "of at least"), ("<=", "of at most"), ("> 0.0", "above 0"))
+_TYPES = {"object": "a mapping"}  # in the words of YAML
 _VALUES = {"str": "text", "bool": "the truth value", "int": "the number", "float": "the number"}
 _VALUES |= {"date": "the date", "datetime": "the date"}
 
@@ -119,9 +118,9 @@ class Reading:
         try:
             good = msgspec.convert(value, wanted)
         except msgspec.ValidationError as error:
-            expected = _expected(str(error), wanted)
-            quote = "; put it in quotes" if "text" in expected and value is not None and type(value) is not str else ""
-            return self.fault(key, f"expected {expected}, got {got}{quote}")
+            words = _expected(str(error), wanted)
+            quote = "; put it in quotes" if "text" in words and value is not None and type(value) is not str else ""
+            return self.fault(key, f"expected {words}, got {got}{quote}")
         return good
 
     def fault(self, key: str, words: str) -> Any:
@@ -189,11 +188,7 @@ def _expected(error: str, wanted: Any) -> str:
     """What msgspec expected, in plain words."""
     if get_origin(_bare(wanted)) is Literal:
         return "one of " + ", ".join(get_args(_bare(wanted)))
-    words = error.partition(", got")[0].removeprefix("Expected ")
-    words = re.sub("`(.+?)`", lambda found: " or ".join(_TYPES.get(t, t) for t in found[1].split(" | ")), words)
-    for theirs, ours in _LIMITS:
-        words = words.replace(theirs, ours)
-    return re.sub(r"\.0\b", "", words)
+    return expected(error, names=_TYPES)
 
 
 def _got(value: Any, node: yaml.Node, *, secret: bool) -> str:
@@ -206,10 +201,6 @@ def _got(value: Any, node: yaml.Node, *, secret: bool) -> str:
     if secret:
         return kind.replace("the ", "a ")
     return f"{kind} {quoted(node.value) if kind == 'text' else node.value}"
-
-
-def quoted(text: str) -> str:
-    return repr(text if len(text) <= 60 else f"{text[:57]}...")
 
 
 def errors_in(path: Path, faults: Collection[Fault]) -> ConfigError:

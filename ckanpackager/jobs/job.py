@@ -6,7 +6,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from ckanpackager.errors import BadRequest
-from ckanpackager.jobs.parameters import check, plain
+from ckanpackager.jobs.faults import in_words
+from ckanpackager.jobs.parameters import check
 from ckanpackager.jobs.request import Queue, Request, cache_key, named_key
 
 Moment = Annotated[float, Meta(ge=0, le=253_402_300_799)]  # seconds since 1970, to the end of the year 9999
@@ -119,7 +120,7 @@ def decode(id: str, content: bytes) -> Job:
         job = _DECODER.decode(content)
         check(job.request, with_requester=not job.package)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        raise BadRequest(f"no valid job: {plain(error)}") from None
+        raise BadRequest(f"no valid job: {in_words(error)}") from None
     return msgspec.structs.replace(job, id=id)
 
 

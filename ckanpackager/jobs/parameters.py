@@ -10,9 +10,11 @@ import msgspec
 
 from ckanpackager.errors import BadRequest, did_you_mean
 from ckanpackager.jobs import email_address
+from ckanpackager.jobs.faults import got, in_words
 from ckanpackager.jobs.request import TASKS, PackageUrl, Request
 
 _KEPT_IN_URLS = "%/:?#[]@!$&'()*+,;=-._~"  # what RFC 3986 allows
+_SECRET = ("key",)  # whose values no message quotes
 DEEPEST = 50  # levels of lists and objects in a parameter
 
 
@@ -45,11 +47,12 @@ def request_from(
             try:
                 value = _CONVERT[field.name](given[field.name]) if field.name in _CONVERT else given[field.name]
                 _check_json(value)
-                values[field.name] = msgspec.convert(value, field.type, strict=False)
+                values[field.name] = _converted(value, field.type)
                 _check(field.name, values[field.name])
-            except (msgspec.ValidationError, ValueError) as error:
-                choices = f"; expected {' or '.join(get_args(field.type))}" if get_origin(field.type) is Literal else ""
-                faults.append(f"{field.name}: {plain(error)}{choices}")
+            except msgspec.ValidationError as error:
+                faults.append(in_words(error, None if field.name in _SECRET else value, field.name))
+            except ValueError as error:
+                faults.append(f"{field.name}: {error}")
         elif field.required:
             faults.append(f"{field.name}: missing; {task} requires it")
     if faults:
@@ -58,7 +61,7 @@ def request_from(
     try:
         msgspec.json.encode(request)
     except ValueError as error:  # half of a surrogate pair, say, which no JSON file can hold
-        raise BadRequest(f"parameters that cannot be written as JSON: {plain(error)}") from None
+        raise BadRequest(f"parameters that cannot be written as JSON: {in_words(error)}") from None
     return request
 
 
@@ -82,10 +85,11 @@ def check(request: Request, *, with_requester: bool = True) -> None:
             _check(name, getattr(request, name))
 
 
-def plain(error: Exception) -> str:
-    """msgspec's message in the words of JSON rather than Python."""
-    text = str(error).replace("`null`", "null").replace("`", "")
-    return text if text.startswith("JSON") else text[0].lower() + text[1:]
+def _converted(value: Any, wanted: Any) -> Any:
+    """A value as a parameter's type, also from text.  Raises ValueError, msgspec.ValidationError."""
+    if get_origin(wanted) is Literal and value not in get_args(wanted):
+        raise ValueError(f"expected {' or '.join(get_args(wanted))}, got {got(value)}")
+    return msgspec.convert(value, wanted, strict=False)
 
 
 def _unknown_parameters(task: str, given: Mapping[str, Any], strict: bool) -> list[str]:
@@ -112,7 +116,7 @@ def _json_if_text(value: Any) -> Any:
     try:
         return msgspec.json.decode(value)
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
-        raise ValueError(f"expected JSON ({plain(error)})") from None
+        raise ValueError(in_words(error)) from None
 
 
 def _names(value: Any) -> Any:

@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl, unquote_to_bytes
 import msgspec
 
 from ckanpackager.errors import BadRequest, CkanpackagerError, one_line
+from ckanpackager.jobs.faults import in_words
 
 Environ = Mapping[str, Any]
 StartResponse = Callable[[str, list[tuple[str, str]]], Any]
@@ -46,7 +47,7 @@ def read_parameters(environ: Environ, max_bytes: int) -> dict[str, Any]:
         if len(values) > _MAX_PARAMETERS:
             raise ValueError(f"more than {_MAX_PARAMETERS} of them")
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
-        raise BadRequest(f"neither form fields nor a JSON object: {one_line(error, 200)}") from None
+        raise BadRequest(f"neither form fields nor a JSON object: {one_line(in_words(error), 200)}") from None
     return values
 
 

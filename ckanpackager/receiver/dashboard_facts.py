@@ -10,6 +10,7 @@ from ckanpackager.errors import BadRequest, CkanpackagerError, one_line
 from ckanpackager.jobs.job import Job
 from ckanpackager.jobs.request import QUEUES
 from ckanpackager.maintenance.named_packages import statuses
+from ckanpackager.receiver.dashboard_charts import StatisticsFacts, read_statistics
 from ckanpackager.spool.queue import Spool
 from ckanpackager.spool.recent import Failure, recent_failures
 from ckanpackager.spool.worker_slots import Worker
@@ -39,6 +40,7 @@ class Facts(NamedTuple):
     alerts: list[str]
     store: StoreSpace | None
     named: list[NamedStatus]
+    statistics: StatisticsFacts | None
     unknown: list[str]
 
 
@@ -56,6 +58,7 @@ def gather(settings: Settings, spool: Spool, now: float) -> Facts:
         alerts=list(_alerts(spool, service, waiting, now)),
         store=None if settings.archives.store_url else known(lambda: measure_store(settings), "store", unknown),
         named=known(lambda: list(statuses(settings, spool)), "named packages", unknown) or [],
+        statistics=known(lambda: read_statistics(settings.statistics, now), "statistics", unknown),
         unknown=unknown,
     )
 

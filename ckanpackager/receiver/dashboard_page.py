@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 from ckanpackager import __version__
 from ckanpackager.jobs.job import Job
 from ckanpackager.jobs.words import format_in_words
+from ckanpackager.receiver.dashboard_charts import charts
 from ckanpackager.receiver.dashboard_facts import Facts, WaitingJob
+from ckanpackager.report.charts import STYLE as CHART_STYLE
 from ckanpackager.spool.recent import Failure
 from ckanpackager.spool.worker_slots import Worker
 from ckanpackager.status import NamedStatus, duration, human_size
@@ -20,13 +22,12 @@ DONE = {
 }
 
 
-def page(facts: Facts, token: Token, *, charts: str = "", said: str = "", reloads: bool = False) -> str:
+def page(facts: Facts, token: Token, *, said: str = "", reloads: bool = False) -> str:
     """The body of the page.
 
     Args:
         facts: How the service stands.
         token: Makes the token of a button, for an action and a job.
-        charts: The statistics, as HTML.
         said: What was just done.
         reloads: Whether the page reloads.
     """
@@ -34,7 +35,8 @@ def page(facts: Facts, token: Token, *, charts: str = "", said: str = "", reload
     jobs = _section("Workers", _workers(facts)) + _section("Waiting", _waiting(facts, token))
     failures = _section("Failed in the last 24 hours", _failures(facts, token))
     board = f'<div class="board">\n<div>{jobs}</div>\n<div>{failures}{named}</div>\n</div>'
-    return "\n".join([_top(facts, said, reloads), _numbers(facts), board, charts])
+    statistics = charts(facts.statistics) if facts.statistics else ""
+    return "\n".join([_top(facts, said, reloads), _numbers(facts), board, statistics])
 
 
 def refusal(words: str, link: str) -> str:
@@ -63,16 +65,24 @@ def _numbers(facts: Facts) -> str:
         "Waiting, slow": f"{queues['slow']:,}",
         "Oldest waiting": oldest,
         "In progress": f"{queues['claimed']:,}",
-        "Failed in 24 hours": f"{service.failed_last_24_hours:,}",
+        "Failed, 24 hours": f"{service.failed_last_24_hours:,}",
         "Failed, kept": f"{queues['failed']:,}",
         "Done, kept": f"{queues['done']:,}",
     }
+    if facts.statistics:
+        numbers |= {"Served in all": f"{facts.statistics.served:,}"}
     if store:
         expiry = "none" if store.next_expiry is None else _in(store.next_expiry - facts.now)
         free = {} if store.free is None else {"Disk free": human_size(store.free)}
         numbers |= {"Archives": f"{store.archives:,}", "Store": human_size(store.used), **free, "Next expiry": expiry}
-    tiles = "".join(f"<div><dt>{name}</dt><dd>{html.escape(value)}</dd></div>" for name, value in numbers.items())
+    alarming = {"Failed, 24 hours"} if service.failed_last_24_hours else set()
+    tiles = "".join(_tile(name, value, alarming=name in alarming) for name, value in numbers.items())
     return f'<dl class="numbers">{tiles}</dl>'
+
+
+def _tile(name: str, value: str, *, alarming: bool) -> str:
+    mark = ' class="alarming"' if alarming else ""
+    return f"<div><dt>{name}</dt><dd{mark}>{html.escape(value)}</dd></div>"
 
 
 def _in(seconds: float) -> str:
@@ -190,7 +200,7 @@ def _time(moment: float) -> str:
     return f'<time datetime="{at:%Y-%m-%dT%H:%M:%SZ}">{at:%-d %B %Y, %H:%M} UTC</time>'
 
 
-STYLE = """
+_OWN_STYLE = """
 header, main, footer { max-width: 76rem }
 main { margin-top: 2.5rem }
 h1 { margin-bottom: .4rem }
@@ -202,10 +212,11 @@ section { margin: 2.25rem 0 0 }
 :root { --tint: #f1f5f9; --alarm: #c2410c }
 @media (prefers-color-scheme: dark) { :root { --tint: #1d242c; --alarm: #fb923c } }
 .board { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: 0 2.5rem }
-.numbers { grid-template-columns: repeat(auto-fill, minmax(8.5rem, 1fr)); gap: .75rem; margin: 1.5rem 0 0;
+.numbers { grid-template-columns: repeat(auto-fill, minmax(9rem, 1fr)); gap: .75rem; margin: 1.5rem 0 0;
   padding: 0; border: 0 }
 .numbers div { background: var(--tint); border-radius: .4rem; padding: .6rem .8rem }
-.numbers dd { font-size: 1.375rem; font-weight: 600; margin: 0; font-variant-numeric: tabular-nums }
+.numbers dd { font-size: 1.1875rem; font-weight: 600; margin: 0; font-variant-numeric: tabular-nums }
+.numbers .alarming { color: var(--alarm) }
 .jobs { list-style: none; margin: 0; padding: 0; border-top: 1px solid var(--line) }
 .jobs li { display: flex; flex-wrap: wrap; gap: .4rem 1rem; align-items: start; justify-content: space-between;
   padding: .55rem 0; border-bottom: 1px solid var(--line) }
@@ -217,4 +228,9 @@ button { font: inherit; font-size: .875rem; padding: .35rem .9rem; border-radius
   border: 1px solid var(--accent); background: transparent; color: var(--accent) }
 button:focus-visible, summary:focus-visible { outline: .2rem solid var(--ink); outline-offset: .15rem }
 summary { cursor: pointer; color: var(--accent); font-size: .875rem; padding: .35rem 0 }
+.charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr)); gap: 1.5rem 2rem }
+figure { margin: 0; min-width: 0 }
+figcaption { color: var(--soft); font-size: .875rem; margin-bottom: .3rem }
+.chart { display: block; width: 100%; height: auto }
 """
+STYLE = CHART_STYLE + _OWN_STYLE

@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import html
-from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from ckanpackager.config.settings import Portal
@@ -16,20 +15,16 @@ def html_page(title: str, body: str, portal: Portal, *, head: str = "", style: s
     )
 
 
-def security_headers(
-    portal: Portal, *, style: str = "", charts: Iterable[str] = (), forms: bool = False
-) -> tuple[tuple[str, str], ...]:
+def security_headers(portal: Portal, *, style: str = "", forms: bool = False) -> tuple[tuple[str, str], ...]:
     """Headers that let the page load nothing but its style and the portal's logo.
 
     Args:
         style: what the page has behind the common style.
-        charts: the styles of SVG in the page.
         forms: whether the page has forms; they are sent to where it comes from.
     """
     logo = urlsplit(portal.portal_logo or "")
     images = f"img-src {logo.scheme}://{logo.netloc}; " if logo.netloc else ""
-    styles = " ".join(f"'sha256-{_sha256(text)}'" for text in (_STYLE + style, *charts))
-    policy = f"default-src 'none'; style-src {styles}; {images}"
+    policy = f"default-src 'none'; style-src 'sha256-{_sha256(_STYLE + style)}'; {images}"
     targets, referrer = ("'self'", "same-origin") if forms else ("'none'", "no-referrer")
     return (
         ("Content-Security-Policy", f"{policy}frame-ancestors 'none'; base-uri 'none'; form-action {targets}"),

@@ -32,7 +32,7 @@ class Reading(HTMLParser):
         assert self.found["script"] == 0
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        self.found[tag] += 1
+        self.found[tag] += "svg" not in self.open  # whose <title> is another
         self.attributes += [(tag, name, value) for name, value in attributes]
         given = dict(attributes)
         if tag == "form":

@@ -14,7 +14,8 @@ from wsgiref.validate import validator
 from support.workspace import PATIENCE, Workspace
 
 from ckanpackager.jobs.job import Job
-from ckanpackager.receiver.application import Application, make_application
+from ckanpackager.receiver.application import make_application
+from ckanpackager.receiver.body import Application
 
 SECRET = "Sésame, öffne dich 🔑"
 REQUESTS: dict[str, dict[str, Any]] = {

@@ -384,7 +384,7 @@ def test_status_tells_a_broken_job_file_from_an_unknown_job(workspace: Workspace
     workspace.spool.files.path("fast", id).write_text("{")
     said = run("status", id)
     assert said.code == 2
-    assert said.err == f"ckanpackager: {id}: its file in fast/ is no valid job: input data was truncated\n"
+    assert said.err == f"ckanpackager: {id}: its file in fast/ is no valid job: no valid JSON: it ends too early\n"
     assert "there is no such job" in run("status", "unknown").err
 
 

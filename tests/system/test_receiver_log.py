@@ -47,7 +47,11 @@ def test_an_acceptance_is_one_line_with_the_job_and_the_caller(client: WsgiClien
     [
         ("/status", {"secret": "x"}, "401 POST /status: the secret is wrong or missing"),
         ("/package_url", ROWS, "400 POST /package_url r: resource_url: missing; package_url requires it"),
-        ("/package_datastore", {**ROWS, "limit": "many"}, "400 POST /package_datastore r: limit: expected int"),
+        (
+            "/package_datastore",
+            {**ROWS, "limit": "many"},
+            "400 POST /package_datastore r: limit: expected a whole number, got text 'many'",
+        ),
         ("/nothing", {}, "404 POST /nothing: there is nothing at /nothing"),
         ("/jobs/x", {}, "405 POST /jobs/x: /jobs/x takes GET and HEAD"),
         ("/refresh", {"name": "none"}, "400 POST /refresh none: none: no named package"),

@@ -390,14 +390,14 @@ NAME = "20261124T025758123456-" + "a" * 32 + ".json"
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
-        (NAME, b"", "no valid job: input data was truncated"),
-        (NAME, b'{"request": ', "no valid job: input data was truncated"),
-        (NAME, b"\xff", "no valid job: JSON is malformed"),
+        (NAME, b"", "no valid job: no valid JSON: it ends too early"),
+        (NAME, b'{"request": ', "no valid job: no valid JSON: it ends too early"),
+        (NAME, b"\xff", "no valid job: no valid JSON: invalid character"),
         (NAME, b"[" * 100_000, "no valid job: "),
         (
             NAME,
             jobs.encode(job()).replace(b"package_url", b"package_moon"),
-            "no valid job: invalid value 'package_moon'",
+            "no valid job: request.task: 'package_moon'",
         ),
         (NAME, jobs.encode(job()).replace(b"ann@example.org", b"nobody"), "no valid job: expected one e-mail address"),
         (".x.json.swp", jobs.encode(job()), "no valid job: its name is not one of a job file"),
@@ -538,7 +538,7 @@ def test_what_is_quarantined_is_logged_and_its_reason_is_as_private_as_a_job(
     finally:
         os.umask(before)
     (record,) = caplog.records
-    assert record.getMessage() == f"spool: {NAME} was moved to failed/: no valid job: input data was truncated"
+    assert record.getMessage() == f"spool: {NAME} was moved to failed/: no valid job: no valid JSON: it ends too early"
     assert mode(spool.directory / "failed" / f"{NAME}.reason") == 0o600
 
 

@@ -195,7 +195,7 @@ def test_a_definition_of_ones_own_keeps_its_path() -> None:
 def test_a_value_of_another_type_is_converted_or_said() -> None:
     assert values("PORT = '8080'")["port"] == 8080
     assert "port" not in values("PORT = 'eighty'")
-    assert "not carried over: Expected" in about("PORT", "PORT = 'eighty'")
+    assert "not carried over: expected a whole number" in about("PORT", "PORT = 'eighty'")
     assert "expected extension and fields" in about("DWC_EXTENSION_FIELDS", "DWC_EXTENSION_FIELDS = {'a': 1}")
 
 

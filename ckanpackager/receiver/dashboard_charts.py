@@ -1,0 +1,104 @@
+"""The statistics on the dashboard: what was asked for in the last three months, as charts."""
+
+import html
+from datetime import date
+from typing import NamedTuple
+
+from ckanpackager.config.settings import Statistics
+from ckanpackager.report.charts import bars, columns
+from ckanpackager.statistics import open_statistics
+from ckanpackager.statistics.figures import Dimension, Figures, top, without_gaps
+from ckanpackager.statistics.periods import last_days, last_months, name_of
+from ckanpackager.status import human_size
+
+DAYS = 90
+MONTHS = 3  # by resource and the like, the database keeps sums of months
+MOST = 8  # bars of a chart
+
+
+class StatisticsFacts(NamedTuple):
+    """Figures by day, by dimension, and the number of all requests that were served."""
+
+    by_day: list[Figures]
+    by_name: dict[Dimension, list[Figures]]
+    since: str  # the first day of what is by dimension
+    served: int
+
+
+def read_statistics(settings: Statistics, now: float) -> StatisticsFacts:
+    """Look into the database.  Raises TemporaryFailure, ConfigError."""
+    days, months = last_days(DAYS, now), last_months(MONTHS, now)
+    with open_statistics(settings, to_read=True) as statistics:
+        return StatisticsFacts(
+            without_gaps(statistics.figures(by="day", period=days), days, "day"),
+            {dimension: statistics.figures(dimension, period=months) for dimension in _DIMENSIONS},
+            name_of(months.since or 0, "month") + "-01",
+            statistics.served(),
+        )
+
+
+def charts(facts: StatisticsFacts) -> str:
+    """The charts as HTML."""
+    days = facts.by_day
+    since = f"{date.fromisoformat(facts.since):%-d %B %Y}"
+    shown = {
+        f"The last {DAYS} days": {
+            "Requests a day": columns("Requests a day", [(day.period, day.requests) for day in days]),
+            "Rows a day": columns("Rows a day", [(day.period, day.rows) for day in days], unit="rows", show=_short),
+            "Bytes a day": columns("Bytes a day", [(day.period, day.bytes) for day in days], unit="", show=human_size),
+        },
+        f"Requests since {since}": {
+            "Most requested resources": _bars(facts.by_name["resource"], "resource"),
+            "Domains of requesters": _bars(facts.by_name["domain"], "domain"),
+            "Formats": _bars(facts.by_name["format"], "format"),
+        },
+        "Failures": {
+            f"The last {DAYS} days": columns(
+                "Failures a day", [(day.period, day.errors) for day in days], unit="failures"
+            ),
+            f"What went wrong since {since}": _failures(facts.by_name["kind"]),
+        },
+    }
+    return "\n".join(f"<section>\n<h2>{title}</h2>\n{_figures(inner)}\n</section>" for title, inner in shown.items())
+
+
+def _short(number: int) -> str:
+    """A number that is at most four digits and a letter."""
+    for unit, size in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
+        if number >= size:
+            return f"{number / size:.3g} {unit}"
+    return str(number)
+
+
+def _bars(rows: list[Figures], dimension: Dimension) -> str:
+    named = [(row.name or _NAMELESS[dimension], row.requests) for row in top(rows, MOST) if row.requests]
+    return bars(f"Requests by {dimension}", named)
+
+
+def _failures(rows: list[Figures]) -> str:
+    ranked = sorted((row for row in rows if row.errors), key=lambda row: -row.errors)[:MOST]
+    named = [(_KINDS.get(row.name, row.name) or "not recorded", row.errors) for row in ranked]
+    return bars("Failures by kind", named, unit="failures")
+
+
+def _figures(shown: dict[str, str]) -> str:
+    figures = (f"<figure><figcaption>{html.escape(title)}</figcaption>{svg}</figure>" for title, svg in shown.items())
+    return f'<div class="charts">{"".join(figures)}</div>'
+
+
+_DIMENSIONS: tuple[Dimension, ...] = ("resource", "domain", "format", "kind")
+_NAMELESS: dict[Dimension, str] = {"resource": "without a name", "format": "a file, or not known", "domain": "unknown"}
+_KINDS = {
+    "request": "wrong request",
+    "refused": "the site refused it",
+    "site": "the site failed",
+    "network": "the site out of reach",
+    "data": "data cannot be packed",
+    "bounds": "beyond a limit",
+    "storage": "disk or store",
+    "mail": "mail not delivered",
+    "statistics": "statistics",
+    "configuration": "configuration",
+    "worker": "worker died",
+    "internal": "error in ckanpackager",
+}
