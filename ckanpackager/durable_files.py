@@ -34,7 +34,7 @@ def is_shared(directory: Path) -> bool:
 
 def failure(what: str, directory: Path, error: OSError) -> TemporaryFailure:
     """An error of the file system in words that say what to do; `what` is written in `directory`."""
-    return TemporaryFailure(explanation(what, directory, error), public=OUR_FAULT)
+    return TemporaryFailure(explanation(what, directory, error), public=OUR_FAULT, kind="storage")
 
 
 def explanation(what: str, directory: Path, error: OSError) -> str:

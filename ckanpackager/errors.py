@@ -9,23 +9,48 @@ MESSAGE_LENGTH = 500  # characters of another program's words
 OUR_FAULT = "The service that packs the data has a problem. Its administrators can see what it is."
 
 
+FAILURE_KINDS = {
+    "request": "the request is wrong, or names a host that is not allowed",
+    "refused": "the site refused it",
+    "site": "the site cannot answer, or not as CKAN does",
+    "network": "the site cannot be reached",
+    "data": "the data cannot be packed",
+    "bounds": "it exceeds a limit of this service",
+    "storage": "the disk or the store of archives",
+    "mail": "the mail could not be delivered",
+    "statistics": "the statistics could not be written",
+    "configuration": "the configuration",
+    "worker": "the worker died, or the workers cannot be reached",
+    "internal": "an error in ckanpackager",
+}
+"""What kinds of failures the statistics tell apart, and what each is about."""
+
+
 class CkanpackagerError(Exception):
     """The base of all errors that a user can meet.
 
-    `public` is what requesters read instead of the message, where that is meant for administrators.
+    `public` is what requesters read instead of the message, where that is meant for administrators.  `kind` is one of
+    FAILURE_KINDS, or empty where only the caller knows.
     """
 
-    def __init__(self, message: str, *, public: str = "") -> None:
+    kind: str = ""
+
+    def __init__(self, message: str, *, public: str = "", kind: str = "") -> None:
         super().__init__(message)
         self.public = public
+        self.kind = kind or self.kind
 
 
 class ConfigError(CkanpackagerError):
     """The configuration cannot be used; the message may hold several lines, one for each fault."""
 
+    kind = "configuration"
+
 
 class BadRequest(CkanpackagerError):
     """A task or a parameter is wrong; the message names it."""
+
+    kind = "request"
 
 
 class NotAuthorized(CkanpackagerError):
@@ -42,13 +67,15 @@ class TemporaryFailure(CkanpackagerError):
     `retry_after` is the number of seconds the other side asked us to wait, if it did.
     """
 
-    def __init__(self, message: str, retry_after: float | None = None, *, public: str = "") -> None:
-        super().__init__(message, public=public)
+    def __init__(self, message: str, retry_after: float | None = None, *, public: str = "", kind: str = "") -> None:
+        super().__init__(message, public=public, kind=kind)
         self.retry_after = retry_after
 
 
 class SpoolFailure(TemporaryFailure):
     """The spool cannot be read or written."""
+
+    kind = "storage"
 
 
 class Unanswered(TemporaryFailure):
@@ -57,6 +84,8 @@ class Unanswered(TemporaryFailure):
 
 class WorkerDied(TemporaryFailure):
     """The process on another machine that did it has died; a job that kills `max_attempts` of them fails."""
+
+    kind = "worker"
 
 
 class PermanentFailure(CkanpackagerError):

@@ -151,6 +151,7 @@ class Bucket:
                 f"store {self.url}: {_first_line(error)}; make sure that it answers and that its credentials may list, "
                 "read, write and delete there",
                 public=OUR_FAULT,
+                kind="storage",
             ) from error
 
 

@@ -33,5 +33,5 @@ def remove_old(temp_directory: str | None, before: float, is_building: Callable[
         except FileNotFoundError:
             continue  # its worker, or another `clean`, was faster
         except OSError as error:
-            raise TemporaryFailure(f"temporary directory {path}: {error.strerror}") from error
+            raise TemporaryFailure(f"temporary directory {path}: {error.strerror}", kind="storage") from error
     return removed

@@ -68,7 +68,7 @@ def create(path: Path, settings: Archives, now: float) -> Iterator[Archive]:
     except OSError as error:
         place = error.filename or f"{path.parent} or {settings.temp_directory or tempfile.gettempdir()}"
         words = f"archive {place}: {error.strerror}; make sure that there is room"
-        raise TemporaryFailure(words, public=OUR_FAULT) from error
+        raise TemporaryFailure(words, public=OUR_FAULT, kind="storage") from error
 
 
 class FilesArchive:
@@ -107,6 +107,7 @@ def _run(command: str, source: Path, target: Path, timeout: float) -> None:
         raise PermanentFailure(
             f"zip_command: {words[0]} cannot be run: {error.strerror}; install it or correct zip_command",
             public=OUR_FAULT,
+            kind="configuration",
         ) from error
     with process:
         try:
@@ -149,7 +150,7 @@ def _output(process: "subprocess.Popen[bytes]", timeout: float) -> bytes:
 
 
 def _failure(words: str) -> TemporaryFailure:
-    return TemporaryFailure(f"zip_command: {words}", public=OUR_FAULT)
+    return TemporaryFailure(f"zip_command: {words}", public=OUR_FAULT, kind="storage")
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

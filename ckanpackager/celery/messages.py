@@ -27,6 +27,7 @@ class Outcome(Struct, frozen=True, omit_defaults=True):
     kind: Literal["temporary", "died", "permanent", "refused"] = "temporary"
     error: str = ""
     public: str = ""
+    cause: str = ""  # the error's own kind, one of errors.FAILURE_KINDS
     status: int = 0  # of HTTP, with which the site refused the request
     retry_after: float | None = None
 
@@ -42,17 +43,18 @@ class Outcome(Struct, frozen=True, omit_defaults=True):
         else:
             error = WorkerDied(self.error) if self.kind == "died" else PermanentFailure(self.error)
         error.public = self.public
+        error.kind = self.cause or error.kind
         raise error
 
 
 def failed(error: CkanpackagerError) -> Outcome:
     """The outcome of packaging that raised an error."""
-    said, public = str(error), error.public
+    said, public, cause = str(error), error.public, error.kind
     if isinstance(error, TemporaryFailure):
-        return Outcome(kind="temporary", error=said, public=public, retry_after=error.retry_after)
+        return Outcome(kind="temporary", error=said, public=public, cause=cause, retry_after=error.retry_after)
     if isinstance(error, Refused):
-        return Outcome(kind="refused", error=said, public=public, status=error.status)
-    return Outcome(kind="permanent", error=said, public=public)
+        return Outcome(kind="refused", error=said, public=public, cause=cause, status=error.status)
+    return Outcome(kind="permanent", error=said, public=public, cause=cause)
 
 
 class PackagingFailed(Exception):

@@ -82,7 +82,12 @@ def _outcome(order: Order, settings: Settings, tell: Tell) -> Outcome:
         return failed(error)
     except Exception as error:  # a fault of ours: the dispatcher tells it as it tells its own
         log.error("%s of %s: internal error", request.task, request.resource_id, exc_info=settings.logging.debug)
-        return Outcome(kind="permanent", public=OUR_FAULT, error=f"internal error: {type(error).__name__}: {error}")
+        return Outcome(
+            kind="permanent",
+            public=OUR_FAULT,
+            cause="internal",
+            error=f"internal error: {type(error).__name__}: {error}",
+        )
     log.info("%s of %s: packaged, %s bytes", request.task, request.resource_id, f"{archive.size:,}")
     return Outcome(archive=archive)
 

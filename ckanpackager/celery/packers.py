@@ -122,7 +122,9 @@ class Packers:
         except Exception as error:  # of Celery, kombu, redis, or another backend's library: they share no base
             words = one_line(error, MESSAGE_LENGTH) or type(error).__name__
             raise TemporaryFailure(
-                f"broker {self._address}: {words}; does it run, may this machine reach it?", public=OUR_FAULT
+                f"broker {self._address}: {words}; does it run, may this machine reach it?",
+                public=OUR_FAULT,
+                kind="worker",
             ) from error
 
 

@@ -33,7 +33,7 @@ def call(client: Client, api_url: str, action: str, parameters: dict[str, Any]) 
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise TemporaryFailure(f"{without_secrets(url)} does not answer as CKAN's API does") from None
         if not answer.get("success") or not isinstance(answer.get("result"), dict):
-            raise PermanentFailure(f"{without_secrets(url)} refused: {error_message(b''.join(body))}")
+            raise PermanentFailure(f"{without_secrets(url)} refused: {error_message(b''.join(body))}", kind="refused")
         result: dict[str, Any] = answer["result"]
         return result
 

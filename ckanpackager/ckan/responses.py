@@ -110,7 +110,7 @@ def read_answer(body: bytes | bytearray, host: str) -> Result:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise _no_answer(body, host) from None
     if not answer.success or answer.result is None:
-        raise PermanentFailure(f"{host} refused the search: {error_message(body)}")
+        raise PermanentFailure(f"{host} refused the search: {error_message(body)}", kind="refused")
     return answer.result
 
 

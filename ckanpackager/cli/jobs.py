@@ -5,7 +5,6 @@ import time
 from typing import Any
 
 import click
-import msgspec
 
 from ckanpackager.archives.cached import queue_of
 from ckanpackager.cli import remote
@@ -16,10 +15,8 @@ from ckanpackager.errors import BadRequest, TemporaryFailure, one_line
 from ckanpackager.hosts import check_host
 from ckanpackager.jobs.job import Job
 from ckanpackager.jobs.parameters import parameters_from_words, request_from
-from ckanpackager.jobs.request import TASKS, Queue
-from ckanpackager.spool.queue import Spool
-
-CANCELLED = "the request was cancelled by the administrators"
+from ckanpackager.jobs.request import TASKS
+from ckanpackager.spool import operations
 
 
 @click.command()
@@ -72,7 +69,7 @@ def retry(context: CliContext, jobs: tuple[str, ...], every: bool, key: str | No
     failed = False
     for id in jobs or context.spool.ids("failed"):
         try:
-            queue = _retry(context.spool, id, key)
+            queue = operations.retry(context.spool, id, key)
         except BadRequest as error:
             if every:
                 continue  # it was moved there with the reason beside it
@@ -88,30 +85,6 @@ def retry(context: CliContext, jobs: tuple[str, ...], every: bool, key: str | No
     sys.exit(1 if failed else 0)
 
 
-def _retry(spool: Spool, id: str, key: str | None) -> Queue:
-    """Return a failed job to its queue as if it had just come; if it fails again, its requester is told again."""
-    found = spool.find(id)
-    if found and found[0] == "failed" and found[1].key_removed and key is None:
-        raise TemporaryFailure(f"{id}: its API key was removed when it ended; retry it with --key KEY")
-    if (claim := spool.claim(id, "failed")) is None:
-        raise TemporaryFailure(f"{id}: {_why_not(spool, id, 'failed')}")
-    request = claim.job.request
-    claim.release(
-        time.time(),
-        request=request if key is None else msgspec.structs.replace(request, key=key),
-        key_removed=False,
-        mistaken=False,
-        attempts_before_retry=len(claim.job.attempts),
-        failure=None,
-        public_failure=None,
-        failure_mailed_at=None,
-        error_counted_at=None,
-        finished_at=None,
-        alerted=False,
-    )
-    return claim.job.queue
-
-
 @click.command()
 @click.argument("job")
 @click.pass_obj
@@ -121,24 +94,9 @@ def cancel(context: CliContext, job: str) -> None:
     \b
     ckanpackager cancel 20261124T025758123456-5d41402abc4b2a76b9719d911017c592
     """
-    for folder in ("fast", "slow"):
-        if claim := context.spool.claim(job, folder):
-            if claim.job.link_may_be_mailed:
-                claim.move(folder)
-                claim.close()
-                why = (
-                    "is mailed, and only statistics are missing"
-                    if claim.job.link_mailed_at
-                    else "may be mailed already"
-                )
-                raise TemporaryFailure(f"{job}: it is too late: its link {why}")
-            failure = claim.job.failure or CANCELLED
-            public = claim.job.public_failure or CANCELLED
-            claim.release(time.time(), cancelled=True, failure=failure, public_failure=public)
-            if not context.quiet:
-                echo(f"{job}: cancelled; the next `ckanpackager process` tells its requester")
-            return
-    raise TemporaryFailure(f"{job}: {_why_not(context.spool, job, 'waiting')}")
+    operations.cancel(context.spool, job)
+    if not context.quiet:
+        echo(f"{job}: cancelled; the next `ckanpackager process` tells its requester")
 
 
 def of_task(task: str, defaults: dict[str, Any]) -> dict[str, Any]:
@@ -166,11 +124,3 @@ def follow(context: CliContext, id: str) -> int:
     if not context.quiet and job.archive:
         echo(job.archive.name)
     return 0
-
-
-def _why_not(spool: Spool, id: str, wanted: str) -> str:
-    found = spool.find(id)
-    if found is None:
-        return "there is no such job; `ckanpackager status` shows what there is"
-    states = {"claimed": "a worker is at it", "done": "it is done", "failed": "it has failed"}
-    return f"it is not {wanted}: {states.get(found[0], 'it is waiting')}"

@@ -93,6 +93,9 @@ def cross_checks(settings: Settings) -> _Faults:
             if _is_host(host):
                 continue
             yield (key,), f"expected host or host:port, no scheme and no path, got {quoted(host)}"
+    for proxy in settings.receiver.trusted_proxies:
+        if not _is_network(proxy):
+            yield ("trusted_proxies",), f"expected addresses or networks, as in 10.0.0.0/8, got {quoted(proxy)}"
     if settings.archives.zip_command is not None:
         for words in _command_checks(settings.archives.zip_command):
             yield ("zip_command",), words
@@ -204,6 +207,15 @@ def _is_host(entry: str) -> bool:
     try:
         return _HOST.fullmatch(entry) is not None and urlsplit(f"//{entry}").port != 0
     except ValueError:  # of a port over 65535, or an address that is none
+        return False
+
+
+def _is_network(entry: str) -> bool:
+    from ipaddress import ip_network  # here: most receivers trust no proxy, and should start fast
+
+    try:
+        return "%" not in entry and bool(ip_network(entry, strict=False))
+    except ValueError:
         return False
 
 

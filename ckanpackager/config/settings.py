@@ -90,6 +90,29 @@ class Receiver(Struct, frozen=True, kw_only=True):
         Meta(description="Most open jobs for one e-mail address; a request beyond them is refused. Unset: no limit."),
     ] = None
 
+    dashboard: Annotated[
+        bool,
+        Meta(
+            description="GET /dashboard, a page for administrators: queues, workers, failures, statistics, and retry "
+            "and cancel. The browser asks for a password: dashboard_password. false: there is no such page."
+        ),
+    ] = True
+    dashboard_password: Annotated[
+        Text | None,
+        Meta(
+            extra={"secret": True, "environment": True},
+            description="Password of the dashboard, with any user name. Unset: the secret. Also "
+            "$CKANPACKAGER_DASHBOARD_PASSWORD.",
+        ),
+    ] = None
+    trusted_proxies: Annotated[
+        list[Text],
+        Meta(
+            description="Proxies in front of the receiver, by address or network, as in [127.0.0.1, 10.0.0.0/8]: from "
+            "them alone X-Forwarded-For is believed, which tells the client's address for the log. []: from none."
+        ),
+    ] = field(default_factory=list)
+
     def job_url(self, id: str) -> str:
         """The address of a job's page; an empty text where `public_url` is unset."""
         return f"{self.public_url}/jobs/{id}" if self.public_url else ""

@@ -42,7 +42,7 @@ class Refused(PermanentFailure):
     """The site refused the request with this HTTP `status`."""
 
     def __init__(self, message: str, status: int, *, public: str = "") -> None:
-        super().__init__(message, public=public)
+        super().__init__(message, public=public, kind="site" if status >= 500 else "refused")
         self.status = status
 
 
@@ -50,7 +50,7 @@ class Unavailable(TemporaryFailure):
     """The site cannot do it now: a response with this HTTP `status`."""
 
     def __init__(self, message: str, status: int, retry_after: float | None) -> None:
-        super().__init__(message, retry_after)
+        super().__init__(message, retry_after, kind="site")
         self.status = status
 
 
@@ -168,8 +168,8 @@ class Client:
                 raise PermanentFailure(f"{without_secrets(url)}: no usable URL, or redirected to one") from error
             if self._withholds_key(url) and urlsplit(target).path.rstrip("/").endswith("/login"):
                 said = f"{without_secrets(url)} redirects to a login page"
-                raise PermanentFailure(f"{said}; {self._why_withheld(url)}", public=said)
-        raise PermanentFailure(f"{without_secrets(url)}: redirected too often")
+                raise PermanentFailure(f"{said}; {self._why_withheld(url)}", public=said, kind="refused")
+        raise PermanentFailure(f"{without_secrets(url)}: redirected too often", kind="site")
 
     def _send(self, method: str, url: str, deadline: Deadline, options: dict[str, Any]) -> requests.Response:
         def authorize(request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -193,27 +193,30 @@ class Client:
                 f"{name}: its address is not public; to fetch from there, name the host in ckan_hosts (if it is "
                 "CKAN's) or in allowed_hosts, or set allow_private_addresses",
                 public=f"{name}: its address is not public, and this service does not fetch from there",
+                kind="request",
             ) from None
         except requests.exceptions.InvalidHeader as error:  # a ValueError, too
-            raise TemporaryFailure(f"{name}: the answer cannot be read: {_words(error)}") from error
+            raise TemporaryFailure(f"{name}: the answer cannot be read: {_words(error)}", kind="network") from error
         except ValueError:  # no URL; requests' own errors of that kind are connections' errors, too
             raise
         except requests.exceptions.SSLError as error:
-            raise TemporaryFailure(f"{name}: its certificate is not trusted: {_words(error)}") from error
+            raise TemporaryFailure(
+                f"{name}: its certificate is not trusted: {_words(error)}", kind="network"
+            ) from error
         except (requests.exceptions.Timeout, TimeoutError) as error:
-            raise TemporaryFailure(f"{name}: no answer within {self._timeout:g} seconds") from error
+            raise TemporaryFailure(f"{name}: no answer within {self._timeout:g} seconds", kind="network") from error
         except _BROKEN as error:
-            raise TemporaryFailure(f"{name}: no connection: {_words(error)}") from error
+            raise TemporaryFailure(f"{name}: no connection: {_words(error)}", kind="network") from error
 
     def _check_url(self, url: str) -> None:
         name = without_secrets(url)
         if "\\" in url:  # which urllib3 takes for the end of the host's name, and urlsplit for a part of it
             raise ValueError(url)
         if urlsplit(url).scheme not in ("http", "https"):
-            raise PermanentFailure(f"{name}: only http and https are fetched")
+            raise PermanentFailure(f"{name}: only http and https are fetched", kind="request")
         if not self._hosts.allows(url):
             public = f"{name}: this service does not fetch from that host"
-            raise PermanentFailure(f"{name}: its host is not one of the allowed_hosts", public=public)
+            raise PermanentFailure(f"{name}: its host is not one of the allowed_hosts", public=public, kind="request")
 
     def _check_proxied(self, url: str) -> None:
         """Check a host that a proxy connects to, as far as its name means anything here."""
@@ -258,9 +261,11 @@ def _chunks(response: requests.Response, stalled: str, *, decode: bool = True) -
         while chunk := response.raw.read1(_CHUNK, decode_content=decode):  # read would wait until it has _CHUNK
             yield chunk
     except (urllib3.exceptions.ReadTimeoutError, TimeoutError) as error:
-        raise TemporaryFailure(f"{without_secrets(response.url)}: {stalled}") from error
+        raise TemporaryFailure(f"{without_secrets(response.url)}: {stalled}", kind="network") from error
     except _BROKEN as error:
-        raise TemporaryFailure(f"{without_secrets(response.url)}: the answer broke off: {_words(error)}") from error
+        raise TemporaryFailure(
+            f"{without_secrets(response.url)}: the answer broke off: {_words(error)}", kind="network"
+        ) from error
 
 
 def _retry_after(value: str | None) -> float | None:

@@ -72,6 +72,7 @@ class Job(Struct, frozen=True, kw_only=True, omit_defaults=True):
     archive: Archive | None = None
     failure: str | None = None
     public_failure: str | None = None  # what requesters read of it
+    failure_kind: str | None = None  # one of errors.FAILURE_KINDS
     mistaken: bool = False  # whether the request itself was at fault
     alerted: bool = False  # whether administrators were told that it has failed for long
     cancelled: bool = False

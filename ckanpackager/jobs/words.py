@@ -18,6 +18,13 @@ def format_in_words(request: Request) -> str:
     return f"whole dataset, tables as {name}" if isinstance(request, PackageDataset) else name
 
 
+def format_name(request: Request) -> str | None:
+    """The format in one word, as the statistics count it; None for a file, which is packed as it is."""
+    if isinstance(request, PackageUrl):
+        return None
+    return "dwca" if isinstance(request, PackageDwcArchive) else request.format
+
+
 def selection_of(request: Request | DatastoreRequest) -> dict[str, Any]:
     """What a request selects: parameters of `datastore_search`, those alone that were given."""
     if not isinstance(request, DatastoreRequest):

@@ -7,12 +7,10 @@ imported where it is needed.
 import hmac
 import os
 import sys
-import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ckanpackager.archives import layout
 from ckanpackager.config.load import PUBLISHED_SECRETS, find_configuration, load_settings
 from ckanpackager.config.settings import Settings
 from ckanpackager.errors import BadRequest, CkanpackagerError, ConfigError, NotAuthorized, TooMany
@@ -26,6 +24,7 @@ from ckanpackager.receiver.body import (
     read_parameters,
 )
 from ckanpackager.receiver.handlers import HANDLERS, HandlerRequest
+from ckanpackager.receiver.pages import PageRequest, page_at
 from ckanpackager.receiver.request_log import line_about, readable, tell
 from ckanpackager.receiver.response import Response, error_response, success_response
 from ckanpackager.spool.queue import Spool
@@ -62,7 +61,7 @@ def make_application(settings: Settings, *, quiet: bool = False) -> Application:
                 import traceback
 
                 traceback.print_exc(file=environ["wsgi.errors"])
-        if line := line_about(environ, response, about):
+        if line := line_about(environ, response, about, settings.receiver.trusted_proxies):
             failed = response.status.startswith("5")
             tell(environ, line, to_target=bool(settings.logging.log), quiet=quiet, error=failed)
         headers = [("Content-Type", response.content_type), ("Content-Length", str(len(response.body)))]
@@ -127,28 +126,10 @@ def _respond(environ: Environ, settings: Settings, spool: Spool, about: dict[str
             about["resource"] = named
         spool.prepare()
         return success_response(handler(HandlerRequest(parameters, settings, spool, about)))
-    if path == "/health":  # for whatever looks after containers: up, and able to accept requests; nothing is told
-        _check_method(path, method, "GET", "HEAD")
-        spool.prepare()
-        spool.check_writable()
-        return success_response({})
-    if path.startswith("/jobs/"):
-        from ckanpackager.receiver import job_page
-
-        _check_method(path, method, "GET", "HEAD")
-        asked = (path.removeprefix("/jobs/"), environ.get("QUERY_STRING", ""), environ.get("HTTP_ACCEPT", ""))
-        return job_page.respond(*asked, settings, spool, time.time())
-    if found := layout.LINK.fullmatch(path.removeprefix("/archives/")):  # the web server serves those that are there
-        _check_method(path, method, "GET", "HEAD")
-        if settings.archives.store_url:
-            from ckanpackager.receiver import bucket
-
-            if response := bucket.respond(found, environ.get("HTTP_ACCEPT", ""), settings, time.time()):
-                return response
-        elif found[1] and layout.has_expired(Path(settings.archives.store_directory), found[1]):
-            from ckanpackager.receiver import job_page
-
-            return job_page.respond_expired(environ.get("HTTP_ACCEPT", ""), settings.portal)
+    if page := page_at(path, settings):
+        _check_method(path, method, *page.methods)
+        if response := page.respond(PageRequest(path, environ, settings, spool, about)):
+            return response
     raise _NotFound(f"there is nothing at {readable(path)}")
 
 

@@ -4,10 +4,11 @@ Lines go to the web server's log (`wsgi.errors`), and to `log` if that is config
 imported: under CGI that would take longer than the response.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ckanpackager.errors import one_line
+from ckanpackager.receiver.client_address import client_address
 from ckanpackager.receiver.response import Response
 
 _LONGEST = 500  # characters
@@ -29,7 +30,9 @@ def tell(environ: Mapping[str, Any], words: str, *, to_target: bool, quiet: bool
             handler.handle(record)
 
 
-def line_about(environ: Mapping[str, Any], response: Response, about: Mapping[str, str]) -> str | None:
+def line_about(
+    environ: Mapping[str, Any], response: Response, about: Mapping[str, str], trusted_proxies: Sequence[str] = ()
+) -> str | None:
     """What is logged about a response; None: nothing, as about a look at statistics or at a page."""
     refused = not response.status.startswith(("2", "304"))
     path = readable(environ.get("PATH_INFO", ""))
@@ -38,7 +41,7 @@ def line_about(environ: Mapping[str, Any], response: Response, about: Mapping[st
     if refused and response.status.startswith(("404", "410")) and path.startswith(_PAGES):
         return None
     code = response.status.partition(" ")[0]
-    caller = f" from {address}" if (address := environ.get("REMOTE_ADDR")) else ""
+    caller = f" from {address}" if (address := client_address(environ, trusted_proxies)) else ""
     resource = f" {about['resource']}" if "resource" in about else ""
     reason = about.get("accepted") or about.get("refused") or response.status
     return f"{code} {environ['REQUEST_METHOD']} {path}{resource}{caller}: {reason}"

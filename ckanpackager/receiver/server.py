@@ -48,6 +48,7 @@ def serve(settings: Settings, host: str, port: int, say: Callable[[str], None], 
             ident=None,
             connection_limit=limits.connections + 100,  # never reached: beyond ours, the slowest makes room
             cleanup_interval=1,
+            clear_untrusted_proxy_headers=False,  # `client_address` decides whom to believe
             asyncore_use_poll=True,  # select takes no descriptors above 1023
         )
         slow_clients.limit([each for each in servers.values() if hasattr(each, "active_channels")], limits)

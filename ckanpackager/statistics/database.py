@@ -15,16 +15,21 @@ from sqlalchemy.exc import IntegrityError
 from ckanpackager.config.settings import Statistics
 from ckanpackager.errors import ConfigError
 from ckanpackager.statistics.email_hash import Hash, keyed, like_the_original
+from ckanpackager.statistics.figures import Asked, Dimension, Figures, grouped, within
+from ckanpackager.statistics.periods import ALL_TIME, Period, Unit
 from ckanpackager.statistics.privacy import anonymize, clear_addresses, forget, remove_older
 from ckanpackager.statistics.schema import (
     ERRORS,
     REQUESTS,
     explained,
     is_complete,
+    kept_tables,
     missing_columns,
     open_engine,
     open_to_read,
 )
+from ckanpackager.statistics.sums import SUMS
+from ckanpackager.statistics.totals import TOTALS
 from ckanpackager.statistics.totals import read as read_totals
 
 _MOST = 2**63 - 1  # what databases take as a number
@@ -40,7 +45,8 @@ def open_statistics(settings: Statistics, *, to_read: bool = False) -> "Statisti
     engine = (open_to_read if to_read else open_engine)(settings.stats_db)
     complete = is_complete(engine)
     missing = set() if complete or not to_read else missing_columns(engine)
-    return StatisticsDatabase(engine, hashed, missing, keeps_totals=complete)
+    kept = {TOTALS, SUMS} if complete else kept_tables(engine)
+    return StatisticsDatabase(engine, hashed, missing, kept)
 
 
 def hash_of(settings: Statistics) -> Hash | None:
@@ -61,11 +67,12 @@ class StatisticsDatabase:
     and PermanentFailure for a value that it will never take.
     """
 
-    def __init__(self, engine: Engine, hashed: Hash | None, missing: set[Column[Any]], *, keeps_totals: bool) -> None:
+    def __init__(self, engine: Engine, hashed: Hash | None, missing: set[Column[Any]], kept: set[Table]) -> None:
         self._engine = engine
         self._hashed = hashed
         self._missing = missing
-        self._keeps_totals = keeps_totals
+        self._keeps_totals = TOTALS in kept
+        self._keeps_sums = SUMS in kept
 
     def __enter__(self) -> Self:
         return self
@@ -78,13 +85,27 @@ class StatisticsDatabase:
     def close(self) -> None:
         self._engine.dispose()
 
-    def record_request(self, *, job: str, resource_id: str, email: str, count: int | None, now: float) -> None:
-        """Count a request that was served, with its number of rows; a job only once, however often this is called."""
-        self._record(REQUESTS, email, now, {"job": job, "resource_id": storable(resource_id), "count": count})
+    def record_request(
+        self,
+        *,
+        job: str,
+        resource_id: str,
+        email: str,
+        count: int | None,
+        now: float,
+        size: int | None = None,
+        format: str | None = None,
+        task: str | None = None,
+    ) -> None:
+        """Count a request that was served, with its rows and bytes; a job only once, however often this is called."""
+        own = {"count": count, "bytes": size, "format": format, "task": task}
+        self._record(REQUESTS, email, now, {"job": job, "resource_id": storable(resource_id), **own})
 
-    def record_error(self, *, job: str, resource_id: str, email: str, message: str, now: float) -> None:
-        """Count a request that failed; a job only once, however often this is called."""
-        own = {"job": job, "resource_id": storable(resource_id), "message": storable(message)}
+    def record_error(
+        self, *, job: str, resource_id: str, email: str, message: str, now: float, kind: str | None = None
+    ) -> None:
+        """Count a request that failed, with one of FAILURE_KINDS; a job only once, however often this is called."""
+        own = {"job": job, "resource_id": storable(resource_id), "message": storable(message), "kind": kind}
         self._record(ERRORS, email, now, own)
 
     def clear_addresses(self) -> int:
@@ -134,16 +155,53 @@ class StatisticsDatabase:
             return read_totals(connection, None, only_all=True)["*"]["requests"]
 
     def requests(
-        self, *, offset: int = 0, limit: int = 100, resource_id: str | None = None, email: str | None = None
+        self,
+        *,
+        offset: int = 0,
+        limit: int = 100,
+        resource_id: str | None = None,
+        email: str | None = None,
+        period: Period = ALL_TIME,
     ) -> list[dict[str, Any]]:
-        """Requests, newest first: `email`, `domain`, `resource_id`, `timestamp` (seconds since 1970), `count`."""
-        return self._rows(REQUESTS.c["count"], (offset, limit), resource_id, email)
+        """Requests, newest first: `email`, `domain`, `resource_id`, `timestamp` (seconds since 1970), `count`,
+        `format`, `bytes`, `task`, `job`."""
+        c = REQUESTS.c
+        return self._rows((c["count"], c.format, c.bytes, c.task, c.job), (offset, limit), resource_id, email, period)
 
     def errors(
-        self, *, offset: int = 0, limit: int = 100, resource_id: str | None = None, email: str | None = None
+        self,
+        *,
+        offset: int = 0,
+        limit: int = 100,
+        resource_id: str | None = None,
+        email: str | None = None,
+        period: Period = ALL_TIME,
     ) -> list[dict[str, Any]]:
-        """Errors, newest first: `email`, `domain`, `resource_id`, `timestamp` (seconds since 1970), `message`."""
-        return self._rows(ERRORS.c["message"], (offset, limit), resource_id, email)
+        """Errors, newest first: `email`, `domain`, `resource_id`, `timestamp` (seconds since 1970), `message`, `kind`,
+        `job`."""
+        own = (ERRORS.c.message, ERRORS.c.kind, ERRORS.c.job)
+        return self._rows(own, (offset, limit), resource_id, email, period)
+
+    def figures(
+        self,
+        dimension: Dimension | None = None,
+        *,
+        by: Unit | None = None,
+        period: Period = ALL_TIME,
+        resource_id: str | None = None,
+        emails: bool = False,
+    ) -> list[Figures]:
+        """Requests, rows, bytes and errors in a period, by dimension and by day, month or year, as far as asked.
+
+        The oldest first, then the most requested.  Different requesters are counted with `emails`, which takes a look
+        at every row; without it and without a resource, sums that the database keeps are enough for whole days, or with
+        a dimension for whole months.
+        """
+        if self._missing >= {REQUESTS.c.id, ERRORS.c.id}:
+            return []
+        asked = Asked(dimension, by, period, None if resource_id is None else storable(resource_id), emails)
+        with self._reading() as connection:
+            return grouped(connection, asked, self._missing, keeps_sums=self._keeps_sums)
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
@@ -164,16 +222,22 @@ class StatisticsDatabase:
                     raise
 
     def _rows(
-        self, own: Column[Any], page: tuple[int, int], resource_id: str | None, email: str | None
+        self,
+        own: tuple[Column[Any], ...],
+        page: tuple[int, int],
+        resource_id: str | None,
+        email: str | None,
+        period: Period,
     ) -> list[dict[str, Any]]:
-        c = own.table.c
+        c = own[0].table.c
         offset, limit = (min(number, _MOST) for number in page)
-        columns = [c.email, c.domain, c.resource_id, c.timestamp, own]
+        columns = [c.email, c.domain, c.resource_id, c.timestamp, *own]
         query = select(*(null().label(column.name) if column in self._missing else column for column in columns))
         if resource_id is not None:
             query = query.where(c.resource_id == storable(resource_id))
         if email is not None:
             query = query.where(func.lower(c.email) == func.lower(self._known_as(email)))
+        query = within(query, c.timestamp, period)
         query = query.order_by(c.timestamp.desc(), c.id.desc()).offset(offset).limit(limit)
         if c.id in self._missing:  # there is no such table
             return []

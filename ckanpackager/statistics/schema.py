@@ -40,7 +40,10 @@ from ckanpackager.errors import (
     TemporaryFailure,
     one_line,
 )
-from ckanpackager.statistics.totals import TOTALS, create, kept_by
+from ckanpackager.statistics.sums import SUMS
+from ckanpackager.statistics.sums import create as create_sums
+from ckanpackager.statistics.totals import TOTALS, kept_by
+from ckanpackager.statistics.totals import create as create_totals
 
 BUSY = 30  # seconds that SQLite waits for other writers; `?timeout=` in the URL overrides it
 _WORDS = String().with_variant(Text(), "mysql", "mariadb")  # where VARCHAR needs a length
@@ -59,11 +62,23 @@ def _table(name: str, *own: Column[Any]) -> Table:
         *own,
         Column("job", String(255)),  # null in the original's rows
         Index(f"ckanpackager_{name}_job", "job", unique=True),
+        Index(f"ckanpackager_{name}_timestamp", "timestamp"),
     )
 
 
-REQUESTS = _table("requests", Column("count", BigInteger))
-ERRORS = _table("errors", Column("message", Text))
+REQUESTS = _table(
+    "requests",
+    Column("count", BigInteger),  # rows
+    # The rest is null in rows of the original and of version 1.0.0.
+    Column("format", String(255)),  # null also for a file, which is packed as it is
+    Column("bytes", BigInteger),  # of the archive
+    Column("task", String(255)),
+)
+ERRORS = _table(
+    "errors",
+    Column("message", Text),
+    Column("kind", String(255)),  # one of errors.FAILURE_KINDS; null in older rows
+)
 
 
 def open_engine(stats_db: str) -> Engine:
@@ -108,10 +123,19 @@ def open_to_read(stats_db: str) -> Engine:
 
 
 def is_complete(engine: Engine) -> bool:
-    """Whether no column lacks and totals are kept, which are made last: three small queries, instead of a dozen."""
+    """Whether no column lacks and totals and sums are kept, which are made last: four small queries."""
+    return _can_be_read(engine, *_TABLES.sorted_tables, TOTALS, SUMS)
+
+
+def kept_tables(engine: Engine) -> set[Table]:
+    """Which of TOTALS and SUMS the database keeps."""
+    return {table for table in (TOTALS, SUMS) if _can_be_read(engine, table)}
+
+
+def _can_be_read(engine: Engine, *tables: Table) -> bool:
     try:
         with engine.connect() as connection:
-            for table in (*_TABLES.sorted_tables, TOTALS):
+            for table in tables:
                 connection.execute(select(table).where(false()))
     except SQLAlchemyError:  # the long way finds out why, and says it
         return False
@@ -189,10 +213,13 @@ def _prepare(engine: Engine) -> None:
         except DBAPIError:
             if lack in _lacks(engine):
                 raise
-    if kept_by(engine.dialect.name) and not inspect(engine).has_table(TOTALS.name):
-        with suppress(DBAPIError):  # no right to make tables, or the database is locked: counted from the rows
-            with engine.begin() as connection:
-                create(connection)
+    if not kept_by(engine.dialect.name):
+        return
+    for table, create in ((TOTALS, create_totals), (SUMS, create_sums)):
+        if not inspect(engine).has_table(table.name):
+            with suppress(DBAPIError):  # no right to make tables, or the database is locked: counted from the rows
+                with engine.begin() as connection:
+                    create(connection)
 
 
 def _lacks(engine: Engine) -> list[str]:
@@ -200,17 +227,17 @@ def _lacks(engine: Engine) -> list[str]:
     found = inspect(engine)
     statements: list[Any] = []
     for table in _TABLES.sorted_tables:
-        (index,) = table.indexes
+        indexes = sorted(table.indexes, key=lambda index: str(index.name))
         if not found.has_table(table.name):
-            statements += [CreateTable(table), CreateIndex(index)]
+            statements += [CreateTable(table), *map(CreateIndex, indexes)]
             continue
         present = {column["name"] for column in found.get_columns(table.name)}
         for column in table.columns:
             if column.name not in present:
                 definition = CreateColumn(column).compile(dialect=engine.dialect)
                 statements.append(f"ALTER TABLE {table.name} ADD COLUMN {definition}")
-        if index.name not in {present["name"] for present in found.get_indexes(table.name)}:
-            statements.append(CreateIndex(index))
+        there = {known["name"] for known in found.get_indexes(table.name)}
+        statements += [CreateIndex(index) for index in indexes if index.name not in there]
     return [sql if isinstance(sql, str) else str(sql.compile(dialect=engine.dialect)) for sql in statements]
 
 

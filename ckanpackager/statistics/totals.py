@@ -44,16 +44,22 @@ def create(connection: Connection) -> None:
 
     If another process was faster, there is nothing to do.
     """
-    dialect = connection.dialect.name
-    lock = "BEGIN IMMEDIATE" if dialect == "sqlite" else "LOCK TABLE requests, errors IN SHARE ROW EXCLUSIVE MODE"
-    connection.exec_driver_sql(lock)
+    lock(connection)
     if inspect(connection).has_table(TOTALS.name):
         return
     for table in (TOTALS, REQUESTERS):
         connection.execute(CreateTable(table))
-    triggers = _sqlite_triggers() if dialect == "sqlite" else _postgresql_triggers()
+    triggers = _sqlite_triggers() if connection.dialect.name == "sqlite" else _postgresql_triggers()
     for statement in (*_FILL, *triggers):
         connection.exec_driver_sql(statement)
+
+
+def lock(connection: Connection) -> None:
+    """Let nothing else write to `requests` and `errors` before the end of the transaction, which this begins."""
+    sqlite = connection.dialect.name == "sqlite"
+    connection.exec_driver_sql(
+        "BEGIN IMMEDIATE" if sqlite else "LOCK TABLE requests, errors IN SHARE ROW EXCLUSIVE MODE"
+    )
 
 
 def read(connection: Connection, resource_id: str | None, *, only_all: bool = False) -> dict[str, dict[str, int]]:
@@ -149,14 +155,14 @@ def _postgresql_triggers() -> tuple[str, ...]:
                 action += _FORGET
             known = " ".join(f"{source[:3].upper()} TABLE AS {source}" for source in rows)
             trigger = f"AFTER {event} ON {table} REFERENCING {known} FOR EACH STATEMENT EXECUTE FUNCTION {name}()"
-            statements += [_function(name, action), f"CREATE TRIGGER {name} {trigger}"]
+            statements += [postgresql_function(name, action), f"CREATE TRIGGER {name} {trigger}"]
         name = f"ckanpackager_{table}_emptied"
         trigger = f"AFTER TRUNCATE ON {table} FOR EACH STATEMENT EXECUTE FUNCTION {name}()"
-        statements += [_function(name, _EMPTIED[table]), f"CREATE TRIGGER {name} {trigger}"]
+        statements += [postgresql_function(name, _EMPTIED[table]), f"CREATE TRIGGER {name} {trigger}"]
     return tuple(statements)
 
 
-def _function(name: str, action: str) -> str:
+def postgresql_function(name: str, action: str) -> str:
     """With the rights of its owner, so that who may write `requests` needs none on the totals."""
     how = "LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT"
     return f"CREATE FUNCTION {name}() RETURNS trigger {how} AS $$ BEGIN {action} RETURN NULL; END $$"

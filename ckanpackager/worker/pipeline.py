@@ -74,6 +74,7 @@ def start_attempt(claim: Claim, context: WorkerContext) -> dict[str, Any]:
         changes["archive_directory"] = context.store.new_directory(job.build_key)
     if job.failure is None and (deaths := retry.deaths(job)) >= context.settings.spool.max_attempts:
         changes |= {"failure": f"its worker died {deaths} times while it worked on it", "public_failure": OUR_FAULT}
+        changes["failure_kind"] = "worker"
         log.error("job %s: failed: %s", job.id, changes["failure"])
     changes["attempts"] = (*job.attempts, Attempt(started=context.clock(), worker=context.name))
     return changes
@@ -159,8 +160,18 @@ def handle_failure(claim: Claim, context: WorkerContext, step: Step, error: Exce
         attempts=job.attempts,
         failure=job.failure or message,
         public_failure=job.public_failure or _public(step, error, message),
+        failure_kind=job.failure_kind if job.failure else _kind(step, error),
         mistaken=job.mistaken or mistaken,
     )
+
+
+def _kind(step: Step, error: Exception) -> str:
+    """Which of errors.FAILURE_KINDS it is."""
+    if step.kind != "packaging":
+        return step.kind
+    if not isinstance(error, CkanpackagerError):
+        return "internal"
+    return error.kind or ("site" if isinstance(error, TemporaryFailure) else "data")
 
 
 def _is_mistake(job: Job, error: Exception) -> bool:

@@ -12,6 +12,7 @@ from ckanpackager.archives.store import Store
 from ckanpackager.config.settings import Settings
 from ckanpackager.errors import PermanentFailure, TemporaryFailure
 from ckanpackager.jobs.job import Archive, Job, Kind
+from ckanpackager.jobs.words import format_name
 from ckanpackager.mail import compose as mails
 from ckanpackager.mail import send
 from ckanpackager.mail.placeholders import mail_placeholders
@@ -130,9 +131,16 @@ def _mail(job: Job, context: WorkerContext, accepted: Record, kind: mails.Kind) 
 
 def _count_request(job: Job, context: WorkerContext, _: Record) -> float:
     request, now = job.request, context.clock()
-    rows = job.archive.rows if job.archive else None
+    archive = job.archive
     context.statistics().record_request(
-        job=job.id, resource_id=request.resource_id, email=request.email, count=rows, now=job.created
+        job=job.id,
+        resource_id=request.resource_id,
+        email=request.email,
+        count=archive.rows if archive else None,
+        now=job.created,
+        size=archive.size if archive else None,
+        format=format_name(request),
+        task=request.task,
     )
     return now
 
@@ -140,7 +148,12 @@ def _count_request(job: Job, context: WorkerContext, _: Record) -> float:
 def _count_error(job: Job, context: WorkerContext, _: Record) -> float:
     request, now = job.request, context.clock()
     context.statistics().record_error(
-        job=job.id, resource_id=request.resource_id, email=request.email, message=str(job.failure), now=now
+        job=job.id,
+        resource_id=request.resource_id,
+        email=request.email,
+        message=str(job.failure),
+        now=now,
+        kind=job.failure_kind,
     )
     return now
 

@@ -41,12 +41,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "packagers": PURE
     | {"config", "http_client", "hosts", "ckan", "formats", "metadata", "darwin_core", "archives", "names"},
     "receiver": PURE
-    | {"formats", "config", "hosts", "spool", "status", "statistics", "archives", "logs", "maintenance"},
+    | {"formats", "config", "hosts", "spool", "status", "statistics", "archives", "logs", "maintenance", "report"},
     "worker": PURE
     | {"config", "spool", "status", "statistics", "archives", "mail", "packagers", "http_client", "hosts", "celery"},
     "maintenance": PURE
     | {"durable_files", "archives", "celery", "ckan", "config", "darwin_core", "hosts", "http_client", "mail"}
     | {"spool", "statistics", "status"},
+    "report": {"errors", "config", "statistics", "status"},
     "demo": {"errors"},
     "cli": PURE
     | {
@@ -58,6 +59,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "worker",
         "receiver",
         "maintenance",
+        "report",
         "demo",
         "logs",
         "hosts",

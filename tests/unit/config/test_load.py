@@ -486,3 +486,14 @@ def test_engines_and_buckets_that_have_what_they_need_are_fine(tmp_path: Path, s
     file = tmp_path / "ckanpackager.yaml"
     file.write_text(settings if "url" in settings else f"download_url: https://x.org\n{settings}")
     load_settings(file, {})
+
+
+@pytest.mark.parametrize("entry", ["10.0.0.0/33", "proxy.example.org", "127.0.0.1:80", "*", "fe80::1%eth0"])
+def test_a_trusted_proxy_is_an_address_or_a_network(tmp_path: Path, entry: str) -> None:
+    (fault,) = faults(tmp_path, f"{NO_LINK}trusted_proxies: [127.0.0.1, '{entry}']")
+    assert "trusted_proxies: expected addresses or networks, as in 10.0.0.0/8, got" in fault and entry in fault
+
+
+def test_the_password_of_the_dashboard_may_come_from_the_environment(tmp_path: Path) -> None:
+    settings = load(tmp_path, NO_LINK, CKANPACKAGER_DASHBOARD_PASSWORD="from outside")
+    assert settings.receiver.dashboard_password == "from outside"

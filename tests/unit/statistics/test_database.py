@@ -63,8 +63,9 @@ def asked(
     email: str = "a@example.org",
     count: int | None = 1,
     now: float = 1,
+    **others: Any,
 ) -> None:
-    statistics.record_request(job=job, resource_id=resource_id, email=email, count=count, now=now)
+    statistics.record_request(job=job, resource_id=resource_id, email=email, count=count, now=now, **others)
 
 
 def failed(
@@ -75,8 +76,9 @@ def failed(
     email: str = "a@example.org",
     message: str = "x",
     now: float = 1,
+    kind: str | None = None,
 ) -> None:
-    statistics.record_error(job=job, resource_id=resource_id, email=email, message=message, now=now)
+    statistics.record_error(job=job, resource_id=resource_id, email=email, message=message, now=now, kind=kind)
 
 
 def everything(path: Path, table: str) -> list[tuple[Any, ...]]:
@@ -85,7 +87,8 @@ def everything(path: Path, table: str) -> list[tuple[Any, ...]]:
 
 
 def test_a_request_is_a_row(statistics: StatisticsDatabase) -> None:
-    asked(statistics, "a", resource_id="r", email="Ann@Example.org", count=12, now=1700000000.9)
+    own = {"size": 3000, "format": "csv", "task": "package_datastore"}
+    asked(statistics, "a", resource_id="r", email="Ann@Example.org", count=12, now=1700000000.9, **own)
     assert statistics.requests() == [
         {
             "email": "Ann@Example.org",
@@ -93,15 +96,18 @@ def test_a_request_is_a_row(statistics: StatisticsDatabase) -> None:
             "resource_id": "r",
             "timestamp": 1700000000,
             "count": 12,
+            "format": "csv",
+            "bytes": 3000,
+            "task": "package_datastore",
+            "job": "a",
         }
     ]
 
 
 def test_an_error_is_a_row(statistics: StatisticsDatabase) -> None:
-    failed(statistics, "a", email="ann@example.org", message="it broke", now=5)
-    assert statistics.errors() == [
-        {"email": "ann@example.org", "domain": "example.org", "resource_id": "r", "timestamp": 5, "message": "it broke"}
-    ]
+    failed(statistics, "a", email="ann@example.org", message="it broke", now=5, kind="site")
+    who = {"email": "ann@example.org", "domain": "example.org", "resource_id": "r", "timestamp": 5}
+    assert statistics.errors() == [{**who, "message": "it broke", "kind": "site", "job": "a"}]
 
 
 @pytest.mark.parametrize(
@@ -146,8 +152,8 @@ def test_a_database_of_the_original_is_extended_in_place(original: Path) -> None
             ("Traceback", None),
         ]
     assert everything(original, "requests")[:2] == [
-        (1, 100, "r", "Ann@example.org", 7, "example.org", None),
-        (2, 200, "r", "ann@example.org", None, "example.org", None),
+        (1, 100, "r", "Ann@example.org", 7, "example.org", None, None, None, None),
+        (2, 200, "r", "ann@example.org", None, "example.org", None, None, None, None),
     ]
 
 
