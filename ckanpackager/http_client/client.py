@@ -86,12 +86,12 @@ class Client:
     def close(self) -> None:
         self._session.close()
 
-    def repeat(self, work: Callable[[int], T]) -> T:
-        """Run `work` up to TRIES times until it succeeds; it gets the number of failed tries.
+    def repeat(self, work: Callable[[int], T], tries: int = TRIES) -> T:
+        """Run `work` up to `tries` times until it succeeds; it gets the number of failed tries.
 
         Raises what the last try raised: TemporaryFailure or PermanentFailure.
         """
-        for tried in range(TRIES - 1):
+        for tried in range(tries - 1):
             try:
                 return work(tried)
             except TemporaryFailure as failure:
@@ -99,7 +99,7 @@ class Client:
                 if delay > LONGEST_WAIT:
                     raise
                 self._wait(delay)
-        return work(TRIES - 1)
+        return work(tries - 1)
 
     def post(
         self,
