@@ -90,12 +90,13 @@ class Client:
     def close(self) -> None:
         self._session.close()
 
-    def repeat(self, work: Callable[[int], T]) -> T:
-        """Run `work` until it succeeds; it gets the number of failed tries.
+    def repeat(self, work: Callable[[int], T], tries: int = TRIES) -> T:
+        """Run `work` up to `tries` times until it succeeds; it gets the number of failed tries.
 
         Raises what the last try raised: TemporaryFailure or PermanentFailure.
         """
-        for tried in range(self._tries - 1):
+        last = min(tries, self._tries) - 1
+        for tried in range(last):
             try:
                 return work(tried)
             except TemporaryFailure as failure:
@@ -103,7 +104,7 @@ class Client:
                 if delay > LONGEST_WAIT:
                     raise
                 self._wait(delay)
-        return work(self._tries - 1)
+        return work(last)
 
     def post(
         self,
