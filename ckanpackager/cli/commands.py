@@ -14,6 +14,7 @@ COMMANDS = {
     "stats": ("statistics", "stats"),
     "statistics": ("statistics", "stats"),
     "report": ("report", "report"),
+    "jobs": ("list_jobs", "jobs"),
     "retry": ("jobs", "retry"),
     "cancel": ("jobs", "cancel"),
     "clear-cache": ("admin", "clear_cache"),
@@ -26,9 +27,13 @@ COMMANDS = {
     "check": ("check", "check"),
     "metrics": ("metrics", "metrics"),
     "serve": ("serve", "serve"),
+    "completion": ("completion", "completion"),
     "demo": ("demo", "demo"),
 }
 
+
+COMPLETE = "_CKANPACKAGER_COMPLETE"
+"""The variable by which a shell asks what may follow the words that are typed."""
 
 OF_COMMANDS = {"-o": 1, "-l": 1, "-r": 1, "-e": 1, "-x": 0}
 """Options of commands that the original also took before the command, and how many values they have."""

@@ -14,7 +14,7 @@ import click
 
 from ckanpackager import __version__, logs
 from ckanpackager.cli import remote
-from ckanpackager.cli.commands import CommandGroup
+from ckanpackager.cli.commands import COMPLETE, CommandGroup
 from ckanpackager.cli.context import CliContext
 from ckanpackager.cli.output import echo
 from ckanpackager.cli.verbosity import QUIET, VERBOSE, level
@@ -46,7 +46,11 @@ def main() -> None:
     """The program; every error that a user can meet is one line that says what to do."""
     gc.set_threshold(50_000)  # imports make many objects and no garbage: this saves 70 ms a run
     try:
-        sys.exit(cli.main(standalone_mode=False))
+        if COMPLETE in os.environ:  # a shell asks what may follow
+            from ckanpackager.cli import completion
+
+            completion.register()
+        sys.exit(cli.main(standalone_mode=False, complete_var=COMPLETE))
     except (ConfigError, BadRequest) as error:
         _say(str(error), 2)
     except CkanpackagerError as error:

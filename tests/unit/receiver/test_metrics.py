@@ -56,7 +56,7 @@ def test_no_host_is_listed_by_default(tmp_path: Path) -> None:
     assert listing(tmp_path).get("/metrics", REMOTE_ADDR="127.0.0.1").status == 401
 
 
-def test_a_proxy_that_is_not_trusted_lets_nobody_in(tmp_path: Path) -> None:
+def test_a_proxy_that_is_not_trusted_lets_no_visitor_in(tmp_path: Path) -> None:
     """All visitors come from the address of the proxy, which may be a listed one."""
     receiver = listing(tmp_path, metrics_hosts=["127.0.0.1"])
     assert receiver.get("/metrics", REMOTE_ADDR="127.0.0.1").status == 200
