@@ -13,6 +13,7 @@ COMMANDS = {
     "status": ("show", "status"),
     "stats": ("statistics", "stats"),
     "statistics": ("statistics", "stats"),
+    "report": ("report", "report"),
     "jobs": ("list_jobs", "jobs"),
     "retry": ("jobs", "retry"),
     "cancel": ("jobs", "cancel"),
