@@ -347,3 +347,13 @@ def test_bounds_of_disk_and_store_are_told_of_before_they_are_reached(workspace:
         assert [line[:5] for line in said] == lines, said
     assert "less than min_free_space: jobs wait until there is room" in said[0]
     assert re.search(r"the store holds \S+ \S+ of 900 bytes: jobs wait; `ckanpackager clean` removes", said[1])
+
+
+@ROOT_ONLY
+def test_a_log_that_root_begins_belongs_to_the_owner_of_its_directory(open_directory: Path) -> None:
+    workspace = Workspace(open_directory, log="log/events.log")
+    (open_directory / "log").mkdir()
+    os.chown(open_directory / "log", 65534, 65534)
+    assert workspace.run("check").returncode == 0
+    state = (open_directory / "log" / "events.log").stat()
+    assert (state.st_uid, stat.S_IMODE(state.st_mode)) == (65534, 0o640)
