@@ -357,3 +357,23 @@ def test_a_log_that_root_begins_belongs_to_the_owner_of_its_directory(open_direc
     assert workspace.run("check").returncode == 0
     state = (open_directory / "log" / "events.log").stat()
     assert (state.st_uid, stat.S_IMODE(state.st_mode)) == (65534, 0o640)
+
+
+@ROOT_ONLY
+def test_a_directory_behind_a_closed_one_is_told_of_in_words(open_directory: Path) -> None:
+    workspace = Workspace(open_directory, store_directory="closed/store", spool_directory="closed/spool")
+    (open_directory / "closed" / "store").mkdir(parents=True)
+    (open_directory / "closed").chmod(0o700)
+    os.chown(open_directory, 65534, 65534)
+    settings = workspace.settings
+    said = as_user(65534, lambda: [tuple(found) for found in directories(settings, fix=False)])
+    assert said.count("('error', ") == 2 and said.count(f"may not enter or change {open_directory}/closed") == 2
+
+
+def test_a_fault_of_ours_is_unknown_to_nagios(workspace: Workspace, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check, "directories", lambda *_, **__: 1 / 0)
+    said = run("check", "--nagios")
+    assert (said.code, said.out) == (
+        3,
+        "CKANPACKAGER UNKNOWN - internal error: ZeroDivisionError: division by zero\n",
+    )
