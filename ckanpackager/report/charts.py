@@ -21,6 +21,7 @@ _TICKS = 4  # at most, beside zero
 _SVG = "http://www.w3.org/2000/svg"
 _COORDINATES = {"x", "y", "width", "height", "d", "transform"}
 _DECIMALS = re.compile(r"\d+\.\d{3,}")
+_UNUSED = re.compile("^background$|^titles$|^plot overlay$|tooltip-overlay")
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 Rows = Sequence[tuple[str, int]]
 Show = Callable[[int], str]
@@ -105,7 +106,7 @@ def _finished(chart: "pygal.graph.graph.Graph", title: str, about: str, tooltips
     root.attrib |= {"class": "chart", "role": "img", "aria-label": clean(title)}
     for element in list(root.iter()):
         for child in list(element):
-            if _tag(child) in ("defs", "title", "desc") or "tooltip-overlay" in child.get("class", ""):
+            if _tag(child) in ("defs", "title", "desc") or _UNUSED.search(child.get("class", "")):
                 element.remove(child)
         _simplify(element.attrib)
     for bar, tooltip in zip([bar for bar in root.iter() if bar.get("class") == "bar"], tooltips, strict=True):
@@ -158,7 +159,6 @@ STYLE = """
   .chart { --chart-ink: #e6edf3; --chart-line: #3a434d; --chart-bar: #58a0e8; --chart-paper: #14181d }
 }
 .chart text { fill: var(--chart-ink) }
-.chart .background { fill: none }
 .chart .line { fill: none; stroke: var(--chart-line) }
 .chart .bar rect { fill: var(--chart-bar) }
 .chart .axis.x text, .chart text.no_data { text-anchor: middle }
