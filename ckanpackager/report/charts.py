@@ -47,7 +47,7 @@ def bars(title: str, rows: Rows, *, unit: str = "requests", show: Show = thousan
     chart.x_labels = [_short(name) for name, _ in reversed(named)]
     if named:
         chart.add("", [number for _, number in reversed(named)])
-    tooltips = [f"{name}: {show(number)} {unit}".strip() for name, number in reversed(named)]
+    tooltips = [f"{name}: {_counted(number, unit, show)}" for name, number in reversed(named)]
     return _finished(chart, title, "; ".join(reversed(tooltips)), tooltips, standalone)
 
 
@@ -70,7 +70,7 @@ def columns(title: str, rows: Rows, *, unit: str = "requests", show: Show = thou
     chart.x_labels = [name for name, _ in named]
     if named:
         chart.add("", [number for _, number in named])
-    tooltips = [f"{name}: {show(number)} {unit}".strip() for name, number in named]
+    tooltips = [f"{name}: {_counted(number, unit, show)}" for name, number in named]
     return _finished(chart, title, _summary(named, unit, show), tooltips, standalone)
 
 
@@ -78,7 +78,11 @@ def _summary(rows: Rows, unit: str, show: Show) -> str:
     if not rows:
         return "Nothing in this period."
     name, most = max(rows, key=lambda row: row[1])
-    return f"From {rows[0][0]} to {rows[-1][0]}; the most in {name}: {show(most)} {unit}".strip()
+    return f"From {rows[0][0]} to {rows[-1][0]}; the most in {name}: {_counted(most, unit, show)}"
+
+
+def _counted(number: int, unit: str, show: Show) -> str:
+    return f"{show(number)} {unit.removesuffix('s') if number == 1 else unit}".strip()
 
 
 def _ticks(most: int) -> list[int]:
