@@ -67,6 +67,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "demo",
         "logs",
         "hosts",
+        "durable_files",
     },
     "__main__": {"cli"},
 }
