@@ -32,7 +32,7 @@ _SERIES = {
     "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows}) ",
     "postgresql": "",
 }
-_FROM = {"sqlite": "n", "postgresql": "generate_series(1, {rows}) AS i"}
+_FROM = {"sqlite": "n", "postgresql": "generate_series(CAST(1 AS bigint), {rows}) AS i"}
 REQUESTS = (
     "INSERT INTO requests (timestamp, resource_id, email, domain, count, format, bytes, task, job) SELECT "
     "{now} - (i * 7919) % {year}, 'resource-' || (i * 31) % 5000, 'p' || (i * 17) % 100000 || '@x.org', "
@@ -41,7 +41,8 @@ REQUESTS = (
 )
 ERRORS = (
     "INSERT INTO errors (timestamp, resource_id, email, domain, message, kind, job) SELECT "
-    "{now} - (i * 7919) % {year}, 'resource-' || (i * 31) % 5000, 'p@x.org', 'x.org', 'm', CASE i % 2 WHEN 0 THEN 'site' ELSE 'refused' END, "
+    "{now} - (i * 7919) % {year}, 'resource-' || (i * 31) % 5000, 'p@x.org', 'x.org', 'm', "
+    "CASE i % 2 WHEN 0 THEN 'site' ELSE 'refused' END, "
     "'error-' || i FROM {source}"
 )
 

@@ -26,6 +26,27 @@ def rename(source: Path, target: Path) -> None:
         os.close(folder)
 
 
+def replace_whole(path: Path, content: bytes) -> None:
+    """Put the content in the place of a file, whole or not at all; it is on disk when this returns.
+
+    Raises TemporaryFailure.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        try:
+            with part.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            rename(part, path)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        words = f"{path}: cannot be written: {error.strerror}; name a file in a directory that this user may write to"
+        raise TemporaryFailure(words, kind="storage") from error
+
+
 def is_shared(directory: Path) -> bool:
     """Whether two users of one group write in a directory: it is setgid and group-writable.  Raises OSError."""
     shared = stat.S_ISGID | stat.S_IWGRP

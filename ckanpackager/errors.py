@@ -96,6 +96,8 @@ class WorkerDied(TemporaryFailure):
 class NoRoom(TemporaryFailure):
     """The store, or a disk, is as full as it may be; a job that waits for room waits for as long as it takes."""
 
+    kind = "storage"
+
 
 class PermanentFailure(CkanpackagerError):
     """It failed and will fail again: a retry makes no sense."""
@@ -103,6 +105,8 @@ class PermanentFailure(CkanpackagerError):
 
 class OverLimit(PermanentFailure):
     """A request is for more than the administrators let one request have; its requester can ask for less."""
+
+    kind = "bounds"
 
 
 def one_line(text: object, most: int | None = None) -> str:

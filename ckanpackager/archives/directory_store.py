@@ -124,7 +124,7 @@ class DirectoryStore:
         return f"{self._download_url}/{quote(archive.name)}" if self._download_url else ""
 
     def remove(self, directory: str) -> None:
-        """Remove an archive that nobody was told of, and every trace of it."""
+        """Remove an archive whose link was given to no requester, and every trace of it."""
         with self._explained(), contextlib.suppress(FileNotFoundError):
             shutil.rmtree(self.directory / directory)
 

@@ -112,7 +112,7 @@ class ObjectStore:
         return self.bucket.sign(archive.name, until - now)
 
     def remove(self, directory: str) -> None:
-        """Remove an archive that nobody was told of, and every trace of it."""
+        """Remove an archive whose link was given to no requester, and every trace of it."""
         self.bucket.delete(_about(directory))
         self.bucket.delete(*[entry.path for entry in self.bucket.entries(directory)])
 

@@ -48,7 +48,7 @@ class Store(Protocol):
         """Put a written archive in the place of the named package's last one."""
 
     def remove(self, directory: str) -> None:
-        """Remove an archive that nobody was told of, and every trace of it."""
+        """Remove an archive whose link was given to no requester, and every trace of it."""
 
     def clear(self, in_use: Collection[str] = (), *, named: bool = False) -> int:
         """Remove all archives but those in use and, without `named`, those of named packages; how many."""

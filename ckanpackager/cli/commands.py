@@ -4,6 +4,8 @@ from importlib import import_module
 
 import click
 
+from ckanpackager.cli.verbosity import with_verbosity
+
 # A command, its module in this folder, and the function in that module.
 COMMANDS = {
     "queue": ("jobs", "queue"),
@@ -11,6 +13,8 @@ COMMANDS = {
     "status": ("show", "status"),
     "stats": ("statistics", "stats"),
     "statistics": ("statistics", "stats"),
+    "report": ("report", "report"),
+    "jobs": ("list_jobs", "jobs"),
     "retry": ("jobs", "retry"),
     "cancel": ("jobs", "cancel"),
     "clear-cache": ("admin", "clear_cache"),
@@ -23,15 +27,19 @@ COMMANDS = {
     "check": ("check", "check"),
     "metrics": ("metrics", "metrics"),
     "serve": ("serve", "serve"),
+    "completion": ("completion", "completion"),
     "demo": ("demo", "demo"),
 }
 
 
+COMPLETE = "_CKANPACKAGER_COMPLETE"
+"""The variable by which a shell asks what may follow the words that are typed."""
+
 OF_COMMANDS = {"-o": 1, "-l": 1, "-r": 1, "-e": 1, "-x": 0}
 """Options of commands that the original also took before the command, and how many values they have."""
 
-OF_THE_PROGRAM = ("-q", "--quiet", "-v", "--verbose")
-"""Options of the program that may also stand after the command."""
+OF_THE_PROGRAM = {"-p": 1, "-d": 1, "-s": 1}
+"""Options of the program that have a value, besides --config."""
 
 
 class CommandGroup(click.Group):
@@ -48,27 +56,32 @@ class CommandGroup(click.Group):
 
 
 def in_their_places(words: list[str]) -> list[str]:
-    """The words of a command line, with each option on the side of the command where it belongs."""
+    """The words of a command line, with what stands before the command and belongs to it behind it."""
     before: list[str] = []
     moved: list[str] = []
     rest = list(words)
-    while rest and rest[0].startswith("-") and rest[0] != "--":
+    while rest and rest[0].startswith("-") and rest[0] not in ("-", "--"):
         option = rest.pop(0)
-        own = option if option in OF_COMMANDS else option[:2] if OF_COMMANDS.get(option[:2]) else None
-        target = before if own is None else moved
-        target.append(option)
-        values = OF_COMMANDS[own] if own else option in ("-p", "-d", "-s", "--config")
-        if rest and values and option in (own, "-p", "-d", "-s", "--config"):
-            target.append(rest.pop(0))
-    command, arguments = rest[:1], rest[1:]
-    end = arguments.index("--") if "--" in arguments else len(arguments)
-    behind = [word for word in arguments[:end] if word in OF_THE_PROGRAM]
-    kept = [word for word in arguments[:end] if word not in OF_THE_PROGRAM]
-    return [*before, *behind, *command, *moved, *kept, *arguments[end:]]
+        if option.startswith("--"):
+            before += [option, *_value("", rest if option == "--config" else [])]
+            continue
+        letters = option[1:]
+        while letters:  # -qx is -q and -x, -l10 is -l with a value
+            option, letters = f"-{letters[0]}", letters[1:]
+            target = moved if option in OF_COMMANDS else before
+            if OF_COMMANDS.get(option) or option in OF_THE_PROGRAM:
+                target += [option + letters, *_value(letters, rest)]
+                break
+            target.append(option)
+    return [*before, *rest[:1], *moved, *rest[1:]]
+
+
+def _value(attached: str, rest: list[str]) -> list[str]:
+    """The word that is an option's value, unless it is attached to the option; taken from the rest."""
+    return [rest.pop(0)] if rest and not attached else []
 
 
 def command(name: str) -> click.Command:
     """The command of a name in COMMANDS."""
     module, function = COMMANDS[name]
-    found: click.Command = getattr(import_module(f"ckanpackager.cli.{module}"), function)
-    return found
+    return with_verbosity(getattr(import_module(f"ckanpackager.cli.{module}"), function))

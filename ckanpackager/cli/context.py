@@ -21,6 +21,7 @@ class CliContext:
     file: Path | None
     quiet: bool
     remote: remote.Options
+    verbose: bool = False
 
     @cached_property
     def found_file(self) -> Path:

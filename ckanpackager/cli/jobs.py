@@ -7,21 +7,22 @@ from typing import Any
 import click
 
 from ckanpackager.archives.cached import queue_of
-from ckanpackager.cli import remote
+from ckanpackager.cli import completed, remote
 from ckanpackager.cli.context import CliContext
 from ckanpackager.cli.output import echo
-from ckanpackager.cli.progress import Progress
+from ckanpackager.cli.progress import CRON, WORKER_PATIENCE, Progress, WorkerHint
 from ckanpackager.errors import BadRequest, TemporaryFailure, one_line
 from ckanpackager.hosts import check_host
 from ckanpackager.jobs.job import Job
 from ckanpackager.jobs.parameters import parameters_from_words, request_from
-from ckanpackager.jobs.request import TASKS
+from ckanpackager.jobs.request import QUEUES, TASKS
 from ckanpackager.spool import operations
+from ckanpackager.spool.queue import Spool
 
 
 @click.command()
-@click.argument("task")
-@click.argument("words", metavar="PARAM:VALUE...", nargs=-1)
+@click.argument("task", shell_complete=completed.task)
+@click.argument("words", metavar="PARAM:VALUE...", nargs=-1, shell_complete=completed.words)
 @click.option("--wait", is_flag=True, help="Follow the job to its end.")
 @remote.options
 def queue(context: CliContext, /, given: remote.Options, task: str, words: tuple[str, ...], wait: bool) -> None:
@@ -51,7 +52,7 @@ def queue(context: CliContext, /, given: remote.Options, task: str, words: tuple
 
 
 @click.command()
-@click.argument("jobs", metavar="JOB...", nargs=-1)
+@click.argument("jobs", metavar="JOB...", nargs=-1, shell_complete=completed.job_of("failed"))
 @click.option("--all", "every", is_flag=True, help="All failed jobs, but for those that need an API key.")
 @click.option("--key", metavar="KEY", help="API key for the jobs; their own was removed when they ended.")
 @click.pass_obj
@@ -86,7 +87,7 @@ def retry(context: CliContext, jobs: tuple[str, ...], every: bool, key: str | No
 
 
 @click.command()
-@click.argument("job")
+@click.argument("job", shell_complete=completed.job_of("waiting"))
 @click.pass_obj
 def cancel(context: CliContext, job: str) -> None:
     """Cancel a waiting job; its requester is told by mail.
@@ -106,13 +107,22 @@ def of_task(task: str, defaults: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in defaults.items() if name in own or name not in others}
 
 
+def _is_idle(spool: Spool, folder: str, job: Job) -> bool:
+    """Whether a job is due, and no worker is at work or has looked into the spool of late."""
+    now = time.time()
+    if folder not in QUEUES or spool.not_before(job) > now or spool.active_workers():
+        return False
+    return now - spool.last_runs().get("process", 0.0) > CRON
+
+
 def follow(context: CliContext, id: str) -> int:
     """Show a job's progress until its end; the exit code."""
-    progress, missed = Progress(quiet=context.quiet), 0
+    progress, hint, missed = Progress(quiet=context.quiet), WorkerHint(WORKER_PATIENCE, quiet=context.quiet), 0
     while (found := context.spool.find(id)) is None or found[0] not in ("done", "failed"):
         if found:
             missed = 0
             progress.waiting(context.spool, *found)
+            hint.look(idle=_is_idle(context.spool, *found))
         elif (missed := missed + 1) > 3:  # one may be missed on its way from folder to folder
             raise TemporaryFailure(f"{id}: the job file was removed")
         time.sleep(0.5)

@@ -9,6 +9,8 @@ from ckanpackager.jobs.job import Job
 from ckanpackager.spool.queue import Spool
 
 _WIDTH = 24
+WORKER_PATIENCE = 10.0  # seconds
+CRON = 90.0  # seconds; cron starts `process` every minute
 
 
 class Progress:
@@ -41,6 +43,23 @@ class Progress:
     def _print(self, text: str) -> None:
         if self._shown:
             click.echo(f"\r\x1b[K{text}", nl=False, err=True)
+
+
+class WorkerHint:
+    """Says once that nothing works on a job that is followed, after it has been so for some seconds."""
+
+    def __init__(self, patience: float, *, quiet: bool) -> None:
+        self._patience, self._said = patience, quiet
+        self._since: float | None = None
+
+    def look(self, *, idle: bool) -> None:
+        """Hear whether the job waits, is due, and no worker runs."""
+        now = time.monotonic()
+        self._since = (self._since or now) if idle else None
+        if not self._said and self._since is not None and now - self._since >= self._patience:
+            self._said = True
+            words = "no worker is running; start `ckanpackager process`, from cron or with --loop"
+            click.echo(f"ckanpackager: {words}", err=True)
 
 
 def line(rows: int, expected: int | None, seconds: float) -> str:

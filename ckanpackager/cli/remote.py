@@ -12,6 +12,7 @@ import click
 import msgspec
 
 from ckanpackager.cli.output import echo
+from ckanpackager.cli.progress import CRON, WORKER_PATIENCE, WorkerHint
 from ckanpackager.errors import BadRequest, NotAuthorized, TemporaryFailure
 from ckanpackager.jobs.faults import in_words
 from ckanpackager.status import JobReport, ServiceStatus
@@ -149,7 +150,10 @@ def _as(kind: type[T], given: Options, answer: dict[str, Any]) -> T:
 
 def follow(given: Options, id: str, *, quiet: bool) -> int:
     """Wait until a job there has ended; the exit code."""
+    hint = WorkerHint(WORKER_PATIENCE + CRON, quiet=quiet)  # an idle worker there is not told of
     while (job := job_report(given, id)).state in ("waiting", "running"):
+        due = job.state == "waiting" and not job.next_attempt
+        hint.look(idle=due and service_status(given).worker_count == 0)
         time.sleep(POLL)
     if job.state == "done":
         if not quiet:

@@ -9,9 +9,9 @@ import click
 import msgspec
 from msgspec.structs import replace
 
-from ckanpackager.cli import remote
+from ckanpackager.cli import completed, remote
 from ckanpackager.cli.context import CliContext
-from ckanpackager.cli.output import echo
+from ckanpackager.cli.output import Level, echo, echo_styled
 from ckanpackager.cli.progress import line
 from ckanpackager.cli.statistics import local_totals
 from ckanpackager.errors import BadRequest
@@ -27,9 +27,11 @@ from ckanpackager.status import (
     service_status,
 )
 
+_COLOURS: dict[str, Level] = {"done": "good", "running": "good", "failed": "bad", "cancelled": "warning"}
+
 
 @click.command()
-@click.argument("job", required=False)
+@click.argument("job", required=False, shell_complete=completed.job_of())
 @click.option(
     "--format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="How to print it."
 )
@@ -54,7 +56,8 @@ def status(context: CliContext, /, given: remote.Options, job: str | None, forma
         values = {"status": "success", "success": True, **msgspec.to_builtins(found)}
         echo(json.dumps(values, indent=2))
     else:
-        echo("\n".join(lines))
+        for text, level in lines:
+            echo_styled((text, level))
 
 
 def _local_status(context: CliContext, *, count_requests: bool) -> ServiceStatus:
@@ -74,25 +77,32 @@ def _local_report(context: CliContext, id: str) -> JobReport:
     return job_report(*found, context.settings, context.spool, time.time())
 
 
-def describe_service(service: ServiceStatus, now: float) -> Iterator[str]:
-    """How the service stands, line by line."""
+Line = tuple[str, Level | None]
+
+
+def describe_service(service: ServiceStatus, now: float) -> Iterator[Line]:
+    """How the service stands, line by line, each with its colour."""
     numbers = service.queues or {"queue_length": service.queue_length}
-    yield _columns(numbers.items(), headers=["jobs", "number"])
-    yield ""
+    yield _columns(numbers.items(), headers=["jobs", "number"]), None
+    yield "", None
     if service.processed_requests is not msgspec.UNSET:
-        yield f"{service.processed_requests:,} requests served"
+        yield f"{service.processed_requests:,} requests served", None
     if service.oldest_waiting is not None:
-        yield f"the oldest waiting job arrived {duration(service.oldest_waiting)} ago"
-    yield f"{service.failed_last_24_hours} failed in the last 24 hours"
+        yield f"the oldest waiting job arrived {duration(service.oldest_waiting)} ago", None
+    failed = service.failed_last_24_hours
+    yield f"{failed} failed in the last 24 hours", "bad" if failed else "good"
     workers = [
         (worker.slot, worker.worker, worker.job, line(worker.rows, worker.expected, now - worker.since))
         for worker in service.workers
     ]
-    yield _columns(workers, headers=["slot", "worker", "job", "progress"]) if workers else "no worker is active"
+    if workers:
+        yield _columns(workers, headers=["slot", "worker", "job", "progress"]), None
+    else:
+        yield "no worker is active", "warning" if service.queue_length else None
     if service.named_packages:
-        yield ""
+        yield "", None
         rows = [(named.name, *_named_columns(named, now)) for named in service.named_packages]
-        yield _columns(rows, headers=["named package", "age", "size", "looked at", "last refresh"])
+        yield _columns(rows, headers=["named package", "age", "size", "looked at", "last refresh"]), None
 
 
 def _named_columns(named: NamedStatus, now: float) -> tuple[str, str, str, str]:
@@ -101,18 +111,19 @@ def _named_columns(named: NamedStatus, now: float) -> tuple[str, str, str, str]:
     return age, human_size(named.size) if named.size else "", looked, f"failed: {named.failed}" if named.failed else ""
 
 
-def describe_job(job: JobReport, now: float) -> Iterator[str]:
-    """What has become of a job, line by line, in plain words."""
-    yield str(job.job)
-    yield f"{job.task} of {job.resource_id} from {job.host}, for {job.email}"
-    yield f"{local_time(job.requested or 0)}  requested; {_state(job, now)}"
+def describe_job(job: JobReport, now: float) -> Iterator[Line]:
+    """What has become of a job, line by line, in plain words, each with its colour."""
+    yield str(job.job), None
+    yield f"{job.task} of {job.resource_id} from {job.host}, for {job.email}", None
+    yield f"{local_time(job.requested or 0)}  requested; {_state(job, now)}", _COLOURS.get(job.state)
     for event in job.history:
-        yield f"{local_time(event.at)}  {event.words}"
+        yield f"{local_time(event.at)}  {event.words}", "faint"
     if job.download_url:
-        yield f"{local_time(job.expires or 0)}  the archive expires: {job.download_url}"
-    yield from job.notes or ()
+        yield f"{local_time(job.expires or 0)}  the archive expires: {job.download_url}", None
+    for note in job.notes or ():
+        yield note, "warning"
     if job.failure:
-        yield f"failed: {job.failure}"
+        yield f"failed: {job.failure}", "bad"
 
 
 def _state(job: JobReport, now: float) -> str:

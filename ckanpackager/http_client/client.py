@@ -70,10 +70,8 @@ class Client:
     ) -> None:
         self._key = key
         self._hosts = hosts
-        self._timeout = timeout
-        self._rate = min_download_rate
-        self._wait = wait
-        self._tries = tries
+        self._timeout, self._rate = timeout, min_download_rate
+        self._wait, self._tries = wait, tries
         self._bounds = Bounds()
         self._session = requests.Session()
         self._session.headers["User-Agent"] = f"ckanpackager/{__version__}"

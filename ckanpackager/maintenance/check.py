@@ -30,9 +30,10 @@ from ckanpackager.maintenance.finding import Finding, error, ok, tried, warning
 from ckanpackager.maintenance.named_packages import configured, statuses
 from ckanpackager.spool.queue import Spool
 from ckanpackager.statistics import open_statistics
-from ckanpackager.status import DAY, duration
+from ckanpackager.status import DAY, duration, human_size
 
 LONG = 3600  # seconds that a job may wait for a worker
+_NEARLY = 0.9  # of store_max_size
 _OVERDUE = 2  # days that an expired archive may stay
 
 
@@ -57,7 +58,7 @@ def run(settings: Settings, ckan: str | None, *, file: Path | None = None, fix: 
     if spool.directory.is_dir():
         yield from _work(spool, now)
         yield from _named_packages(settings, spool, now)
-    yield from _expired(settings, now)
+    yield from _store(settings, now)
     if settings.ckan.allowed_hosts is None:
         yield ok(
             "allowed_hosts: unset, so data comes from the host of api_url, from ckan_hosts and from public addresses"
@@ -118,12 +119,16 @@ def _named_packages(settings: Settings, spool: Spool, now: float) -> Iterator[Fi
             yield ok(words)
 
 
-def _expired(settings: Settings, now: float) -> Iterator[Finding]:
-    """Archives that `clean` should have removed."""
+def _store(settings: Settings, now: float) -> Iterator[Finding]:
+    """Whether the store has room within its bounds, and archives that `clean` should have removed."""
     try:
         space = measure_store(settings)
     except CkanpackagerError:
         return  # the store's own finding says it
+    if (most := settings.archives.store_max_size) is not None and space.used > _NEARLY * most:
+        words = f"store_max_size: the store holds {human_size(space.used)} of {human_size(most)}"
+        advice = "`ckanpackager clean` removes what has expired; keep archives for a shorter time, or allow more"
+        yield error(f"{words}: jobs wait; {advice}") if space.used >= most else warning(f"{words}; {advice}")
     if space.next_expiry is not None and now - space.next_expiry > _OVERDUE * DAY:
         yield warning(
             f"keep_archives: an archive that expired {duration(now - space.next_expiry)} ago is still there; does "

@@ -22,19 +22,19 @@ _MOST = 1000  # files of a folder that are looked at
 
 def directories(settings: Settings, *, fix: bool) -> Iterator[Finding]:
     """The spool, the store if it is a directory, and that of temporary files; with `fix` what is missing is made."""
-    spool = Path(settings.spool.spool_directory)
-    yield from _directory("spool_directory", spool, 0o700, fix=fix)
+    spool, min_free = Path(settings.spool.spool_directory), settings.archives.min_free_space
+    yield from _directory("spool_directory", spool, 0o700, min_free, fix=fix)
     if spool.is_dir():
         yield from _folders(spool, fix=fix)
         yield from _clocks(Spool(spool))
     if not settings.archives.store_url:
-        yield from _directory("store_directory", Path(settings.archives.store_directory), 0o711, fix=fix)
+        yield from _directory("store_directory", Path(settings.archives.store_directory), 0o711, min_free, fix=fix)
     temporary = Path(settings.archives.temp_directory or tempfile.gettempdir())
-    yield from _directory("temp_directory", temporary, 0o700, fix=fix)
+    yield from _directory("temp_directory", temporary, 0o700, min_free, fix=fix)
     yield from _owners(settings)
 
 
-def _directory(key: str, path: Path, mode: int, *, fix: bool) -> Iterator[Finding]:
+def _directory(key: str, path: Path, mode: int, min_free: int | None, *, fix: bool) -> Iterator[Finding]:
     if not path.exists():
         nearest = next(parent for parent in path.parents if parent.exists())
         if not nearest.is_dir():
@@ -51,7 +51,7 @@ def _directory(key: str, path: Path, mode: int, *, fix: bool) -> Iterator[Findin
     if not path.is_dir():
         yield error(f"{key}: {path} cannot be made: File exists")
         return
-    yield _written(key, path)
+    yield _written(key, path, min_free)
     state = path.stat()
     if state.st_mode & stat.S_IWOTH and not state.st_mode & stat.S_ISVTX:
         yield warning(f"{key}: every user may write to {path} ({stat.filemode(state.st_mode)}); chmod o-w {path}")
@@ -63,7 +63,7 @@ def _directory(key: str, path: Path, mode: int, *, fix: bool) -> Iterator[Findin
         )
 
 
-def _written(key: str, path: Path) -> Finding:
+def _written(key: str, path: Path, min_free: int | None) -> Finding:
     """Whether a file can be written to disk there, and how much room there is."""
     try:
         with tempfile.TemporaryFile(dir=path) as file:
@@ -75,6 +75,12 @@ def _written(key: str, path: Path) -> Finding:
         return error(f"{key}: {path}: no file can be written: {failure.strerror}")
     free, size = room.f_bavail * room.f_frsize, room.f_blocks * room.f_frsize
     words = f"{key}: {path}: can be written, {free / 1e9:.1f} GB free"
+    if key != "spool_directory" and min_free is not None:
+        if free < min_free:
+            return error(f"{words}, less than min_free_space: jobs wait until there is room")
+        if free < 2 * min_free:
+            return warning(f"{words}, and jobs wait below min_free_space, {min_free / 1e9:.1f} GB; make room")
+        return ok(words)
     if free < _LITTLE or free < _LITTLE_SHARE * size:
         return warning(f"{words}, {free / size:.0%} of the file system; make room, or keep archives for a shorter time")
     return ok(words)
@@ -83,10 +89,14 @@ def _written(key: str, path: Path) -> Finding:
 def _folders(spool: Path, *, fix: bool) -> Iterator[Finding]:
     """The folders of the spool, and some of the files in them."""
     missing = [name for name in FOLDERS if not (spool / name).is_dir()]
-    if missing and fix:
-        Spool(spool).prepare()
-        yield ok(f"spool_directory: made {', '.join(missing)} in {spool}")
+    try:
+        Spool(spool).prepare()  # as every command does
+    except CkanpackagerError as failure:
+        yield error(f"spool_directory: {failure}")
+        return
     if fix:
+        if missing:
+            yield ok(f"spool_directory: made {', '.join(missing)} in {spool}")
         yield from repair.give_to_owner(spool, FOLDERS)
     for folder in (spool / name for name in FOLDERS):
         if barred := _first_barred(folder):

@@ -4,6 +4,7 @@ Nothing becomes readable for more users than the owner, and the group that an ad
 """
 
 import contextlib
+import errno
 import os
 import pwd
 import stat
@@ -84,8 +85,7 @@ def give_to_owner(spool: Path, folders: Sequence[str]) -> Iterator[Finding]:
                 with _open(name, top) as folder:
                     changed += _give(folder, state, 0o2770 if shared else 0o700)
                     for file in islice(os.listdir(folder), _MOST):
-                        with contextlib.suppress(FileNotFoundError), _open(file, folder, directory=False) as descriptor:
-                            changed += _give(descriptor, state, 0o660 if shared else 0o600)
+                        changed += _give_file(file, folder, state, 0o660 if shared else 0o600)
             except FileNotFoundError:
                 continue
             except OSError as failure:
@@ -94,6 +94,16 @@ def give_to_owner(spool: Path, folders: Sequence[str]) -> Iterator[Finding]:
         yield ok(f"spool_directory: gave {changed} files and folders in {spool} its owner and modes")
     if refused:
         yield error(f"spool_directory: owner or mode cannot be changed: {refused}; as root: ckanpackager check --fix")
+
+
+def _give_file(name: str, folder: int, spool: os.stat_result, mode: int) -> bool:
+    try:
+        with _open(name, folder, directory=False) as descriptor:
+            return _give(descriptor, spool, mode)
+    except OSError as failure:
+        if failure.errno in (errno.ENOENT, errno.ELOOP, errno.ENXIO):
+            return False  # a worker has moved it on; or a link, or a socket, which is no file of ours
+        raise
 
 
 @contextlib.contextmanager

@@ -16,8 +16,8 @@ from msgspec import UNSET
 from ckanpackager import __version__
 from ckanpackager.archives.space import measure_store
 from ckanpackager.config.settings import Settings
-from ckanpackager.errors import CkanpackagerError, TemporaryFailure
-from ckanpackager.jobs.request import QUEUES
+from ckanpackager.errors import FAILURE_KINDS, CkanpackagerError, TemporaryFailure
+from ckanpackager.jobs.request import QUEUES, TASKS
 from ckanpackager.spool.queue import Spool
 from ckanpackager.status import DAY
 
@@ -142,20 +142,30 @@ def _store(settings: Settings, spool: Spool, now: float) -> Iterator[Metric]:
 
 def _statistics(settings: Settings, spool: Spool, now: float) -> Iterator[Metric]:
     from ckanpackager.statistics import open_statistics
+    from ckanpackager.statistics.figures import Figures
 
     with open_statistics(settings.statistics, to_read=True) as statistics:
-        totals = statistics.overall()
-    values = {
-        "requests": (totals["requests"], "Requests that were served"),
-        "errors": (totals["errors"], "Requests that failed"),
+        emails = statistics.overall()["emails"]
+        (whole,) = statistics.figures() or [Figures()]
+        tasks, kinds = statistics.figures("task"), statistics.figures("kind")
+    by_task = dict.fromkeys(TASKS, 0) | {each.name: each.requests for each in tasks if each.requests}
+    by_kind = dict.fromkeys(FAILURE_KINDS, 0) | {each.name: each.errors for each in kinds if each.errors}
+    counted: dict[str, tuple[str, list[Labelled], tuple[str, ...]]] = {
+        "requests": ("Requests that were served", _labelled(by_task), ("task",)),
+        "errors": ("Requests that failed", _labelled(by_kind), ("kind",)),
+        "served_rows": ("Rows of requests that were served", [((), whole.rows)], ()),
+        "served_bytes": ("Bytes of archives that were served, once for each request", [((), whole.bytes)], ()),
     }
-    if settings.statistics.keep_statistics is None:
-        for name, (value, words) in values.items():
-            yield Metric(f"{name}_total", f"{words}.", [((), value)], kind="counter")
-    else:  # what `clean` removes would look like a counter that began anew, and be counted again
-        for name, (value, words) in values.items():
-            yield Metric(f"{name}_kept", f"{words}, of the last keep_statistics days.", [((), value)])
-    yield Metric("requesters", "Different e-mail addresses of requests that were served.", [((), totals["emails"])])
+    for name, (words, numbers, labels) in counted.items():
+        if settings.statistics.keep_statistics is None:
+            yield Metric(f"{name}_total", f"{words}.", numbers, labels, "counter")
+        else:  # what `clean` removes would look like a counter that began anew, and be counted again
+            yield Metric(f"{name}_kept", f"{words}, of the last keep_statistics days.", numbers, labels)
+    yield Metric("requesters", "Different e-mail addresses of requests that were served.", [((), emails)])
+
+
+def _labelled(values: dict[str, int]) -> list[Labelled]:
+    return [((name,), value) for name, value in values.items()]
 
 
 def _named_packages(settings: Settings, spool: Spool, now: float) -> Iterator[Metric]:

@@ -215,7 +215,7 @@ section { margin: 2.25rem 0 0 }
 .numbers { grid-template-columns: repeat(auto-fill, minmax(9rem, 1fr)); gap: .75rem; margin: 1.5rem 0 0;
   padding: 0; border: 0 }
 .numbers div { background: var(--tint); border-radius: .4rem; padding: .6rem .8rem }
-.numbers dd { font-size: 1.375rem; font-weight: 600; margin: 0; font-variant-numeric: tabular-nums }
+.numbers dd { font-size: 1.1875rem; font-weight: 600; margin: 0; font-variant-numeric: tabular-nums }
 .numbers .alarming { color: var(--alarm) }
 .jobs { list-style: none; margin: 0; padding: 0; border-top: 1px solid var(--line) }
 .jobs li { display: flex; flex-wrap: wrap; gap: .4rem 1rem; align-items: start; justify-content: space-between;

@@ -14,7 +14,7 @@ from ckanpackager.spool.queue import Spool
 from ckanpackager.status import EXPIRED, UNKNOWN, JobStatus, human_size, job_status
 
 REFRESH = 5  # seconds
-KEEP = "reload=no"  # the query of a page that does not reload, for slow readers (WCAG 2.2.1)
+RELOADS = "reload=yes"  # the query of a page that reloads: only who asks for it gets that (WCAG 2.2.1, F41)
 
 
 def respond(id: str, query: str, accept: str, settings: Settings, spool: Spool, now: float) -> Response:
@@ -29,7 +29,7 @@ def respond(id: str, query: str, accept: str, settings: Settings, spool: Spool, 
         success = {"status": "success" if found else "failed", "success": bool(found)}
         body = msgspec.json.encode({**success, **msgspec.to_builtins(job), "msg": job.message})
         return Response(status, body, (("Vary", "Accept"),))
-    return _html(status, page(job, settings.portal, reload=query != KEEP), settings.portal)
+    return _html(status, page(job, settings.portal, reload=query == RELOADS), settings.portal)
 
 
 def respond_expired(accept: str, portal: Portal) -> Response:
@@ -45,7 +45,7 @@ def _html(status: str, text: str, portal: Portal) -> Response:
     return Response(status, text.encode(errors="replace"), headers, "text/html; charset=utf-8")
 
 
-def page(job: JobStatus, portal: Portal, *, reload: bool = True) -> str:
+def page(job: JobStatus, portal: Portal, *, reload: bool = False) -> str:
     """The status of a job as HTML; every value is escaped."""
     title = html.escape(_TITLES[job.state])
     lines = [f"<h1>{title}</h1>"]
@@ -131,5 +131,5 @@ _TITLES = {
 }
 
 _REFRESH = f'<meta http-equiv="refresh" content="{REFRESH}">\n'
-_RELOADS = f'<p class="reload">This page reloads every {REFRESH} seconds. <a href="?{KEEP}">Do not reload it</a></p>'
-_STAYS = f'<p class="reload">This page does not reload. <a href="?">Reload it every {REFRESH} seconds</a></p>'
+_RELOADS = f'<p class="reload">This page reloads every {REFRESH} seconds. <a href="?">Do not reload it</a></p>'
+_STAYS = f'<p class="reload"><a href="?{RELOADS}">Reload this page every {REFRESH} seconds</a></p>'

@@ -32,7 +32,7 @@ def thousands(number: int) -> str:
 
 def bars(title: str, rows: Rows, *, unit: str = "requests", show: Show = thousands, standalone: bool = False) -> str:
     """A horizontal bar for each name, the first at the top, with its number in `unit` beside it."""
-    named = [(_clean(name), number) for name, number in rows]
+    named = [(clean(name), number) for name, number in rows]
     chart = pygal.HorizontalBar(
         **_LAYOUT,
         height=max(HEIGHT // 3, _BAR * len(named) + 10),
@@ -52,7 +52,7 @@ def bars(title: str, rows: Rows, *, unit: str = "requests", show: Show = thousan
 
 def columns(title: str, rows: Rows, *, unit: str = "requests", show: Show = thousands, standalone: bool = False) -> str:
     """A column for each day, month or year, from left to right."""
-    named = [(_clean(name), number) for name, number in rows]
+    named = [(clean(name), number) for name, number in rows]
     most = max((number for _, number in named), default=0)
     ticks = _ticks(most)
     step = -(-len(named) // _TICKS) or 1
@@ -88,7 +88,7 @@ def _ticks(most: int) -> list[int]:
     return list(range(0, max(most, 1) + step, step))
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
     """A text as XML takes it, without what turns lines round or controls a terminal."""
     return _NO_XML.sub("\N{REPLACEMENT CHARACTER}", printable(one_line(text)))
 
@@ -102,7 +102,7 @@ def _finished(chart: "pygal.graph.graph.Graph", title: str, about: str, tooltips
     root = ElementTree.fromstring(chart.render(is_unicode=True))  # noqa: S314 - pygal wrote it a moment ago
     for name in [name for name in root.attrib if name != "viewBox"]:
         del root.attrib[name]
-    root.attrib |= {"class": "chart", "role": "img", "aria-label": _clean(title)}
+    root.attrib |= {"class": "chart", "role": "img", "aria-label": clean(title)}
     for element in list(root.iter()):
         for child in list(element):
             if _tag(child) in ("defs", "title", "desc") or "tooltip-overlay" in child.get("class", ""):
@@ -110,8 +110,8 @@ def _finished(chart: "pygal.graph.graph.Graph", title: str, about: str, tooltips
         _simplify(element.attrib)
     for bar, tooltip in zip([bar for bar in root.iter() if bar.get("class") == "bar"], tooltips, strict=True):
         _text(bar, "title", tooltip)
-    _text(root, "desc", _clean(about))
-    _text(root, "title", _clean(title))
+    _text(root, "desc", clean(about))
+    _text(root, "title", clean(title))
     if standalone:
         root.attrib |= dict(zip(("width", "height"), root.attrib["viewBox"].split()[2:], strict=True))
         _text(root, "style", STYLE)

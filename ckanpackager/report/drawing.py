@@ -44,9 +44,18 @@ def chart_of(statistics: StatisticsDatabase, dimension: Dimension, query: Query)
     return bars(TITLES[dimension], dimension, found, min(query.limit, MOST_BARS), standalone=True)
 
 
-def bars(title: str, dimension: Dimension, rows: list[Figures], number: int, *, standalone: bool = False) -> str:
+def bars(
+    title: str,
+    dimension: Dimension,
+    rows: list[Figures],
+    number: int,
+    *,
+    with_others: bool = True,
+    standalone: bool = False,
+) -> str:
     """The most requested names, and the sum of the others; for kinds of errors, the most frequent."""
     errors = dimension == "kind"
     shown = [(in_words(dimension, row.name), row.errors if errors else row.requests) for row in top(rows, number)]
+    shown = shown if with_others else shown[:number]
     counted = [(name, count) for name, count in shown if count]
     return charts.bars(title, counted, unit="errors" if errors else "requests", standalone=standalone)

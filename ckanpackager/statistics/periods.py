@@ -62,7 +62,7 @@ def unit_of(value: object) -> Unit | None:
 
 def name_of(moment: float, unit: Unit) -> str:
     """The name of the day, month or year: 2026-11-25, 2026-11, 2026."""
-    return f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d}"[: _LENGTHS[unit]]
+    return datetime.fromtimestamp(moment, UTC).date().isoformat()[: _LENGTHS[unit]]
 
 
 def length_of_name(unit: Unit) -> int:

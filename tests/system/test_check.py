@@ -332,3 +332,18 @@ def serving_store(workspace: Workspace) -> Iterator[str]:
 
     with answering(respond) as address:
         yield address
+
+
+def test_bounds_of_disk_and_store_are_told_of_before_they_are_reached(workspace: Workspace, run: Run) -> None:
+    free = os.statvfs(workspace.store.directory).f_bavail * os.statvfs(workspace.directory).f_frsize
+    (workspace.store.directory / "x.zip").write_bytes(b"x" * 950)
+    for min_free, most, lines in (
+        (free // 4, 2000, ["ok   "]),
+        (int(free * 0.7), 1000, ["warn ", "warn "]),
+        (free * 2, 900, ["WRONG", "WRONG"]),
+    ):
+        workspace.configure(min_free_space=min_free, store_max_size=most)
+        said = told(run, "store_directory") + told(run, "store_max_size")
+        assert [line[:5] for line in said] == lines, said
+    assert "less than min_free_space: jobs wait until there is room" in said[0]
+    assert re.search(r"the store holds \S+ \S+ of 900 bytes: jobs wait; `ckanpackager clean` removes", said[1])

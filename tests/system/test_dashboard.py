@@ -196,9 +196,11 @@ def test_an_outage_is_an_alert(client: WsgiClient) -> None:
 def test_what_cannot_be_read_is_said_and_the_rest_is_shown(client: WsgiClient) -> None:
     store = client.workspace.directory / "store"
     store.write_text("no directory")
+    (client.workspace.directory / "stats.db").write_text("no database")
     fail(client, "the site is gone")
-    text = read(client).text
-    assert "Not known: store" in text and "the site is gone" in text
+    html = read(client)
+    assert "Not known: store" in html.text and "Not known: statistics" in html.text and "the site is gone" in html.text
+    assert html.found["svg"] == 0
 
 
 def test_a_file_that_is_no_job_is_shown_with_the_reason(client: WsgiClient) -> None:

@@ -82,7 +82,7 @@ def test_the_wheel_has_every_module_and_the_files_beside_them(built: Distributio
 
 def test_the_wheel_has_the_documented_example_and_the_files_for_web_servers(built: Distributions) -> None:
     contrib = ROOT / "contrib"
-    folders = ("apache", "cgi", "cron", "nginx", "systemd")
+    folders = ("apache", "celery", "cgi", "cron", "logrotate", "nginx", "prometheus", "systemd")
     shipped = [path for folder in folders for path in (contrib / folder).iterdir()]
     with zipfile.ZipFile(built.wheel) as wheel:
         assert wheel.read(f"{SHARE}/ckanpackager.yaml.example").decode() == documented_example()

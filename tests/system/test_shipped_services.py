@@ -1,14 +1,12 @@
 """contrib/celery and contrib/docker: what is shipped for packers and containers names what there is."""
 
 import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
 import yaml
-from support.programs import needs
 
 from ckanpackager.cli.main import cli
 from ckanpackager.config.load import load_settings
@@ -29,14 +27,6 @@ ENVIRON = {
 def services() -> dict[str, Any]:
     services: dict[str, Any] = yaml.safe_load((DOCKER / "compose.yaml").read_text())["services"]
     return services
-
-
-@pytest.mark.parametrize("unit", sorted((CONTRIB / "celery").glob("*.service")), ids=lambda path: path.name)
-def test_a_unit_is_one_that_systemd_understands(unit: Path) -> None:
-    analyze = needs("systemd-analyze", debian="systemd")
-    done = subprocess.run([analyze, "verify", str(unit)], capture_output=True, text=True, check=False, timeout=60)
-    said = [line for line in done.stderr.splitlines() if unit.name in line]
-    assert all("is not executable" in line for line in said), said  # /opt/ckanpackager is not on this machine
 
 
 def test_the_packers_that_are_shipped_take_jobs_of_every_queue(services: dict[str, Any]) -> None:

@@ -1,9 +1,11 @@
 """The statistics in SQLite and in a real PostgreSQL: the same promises, and totals that cannot drift."""
 
+import os
 import random
+import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,9 @@ from support.servers import need_postgresql, postgresql
 
 from ckanpackager.config.settings import Statistics
 from ckanpackager.errors import ConfigError, TemporaryFailure
-from ckanpackager.statistics import StatisticsDatabase, open_statistics
+from ckanpackager.statistics import StatisticsDatabase, open_statistics, sums
+from ckanpackager.statistics.figures import Dimension, Figures
+from ckanpackager.statistics.periods import Period
 
 COUNTED = """
     SELECT coalesce(resource_id, ''), count(*), count(DISTINCT lower(email)), 0 FROM requests GROUP BY 1
@@ -147,6 +151,111 @@ def test_totals_follow_whatever_another_program_does_to_the_rows(
     assert statistics.totals()["*"]["requests"] == statistics.totals()["*"]["emails"] == 0
 
 
+DIMENSIONS: tuple[Dimension | None, ...] = (None, "resource", "domain", "format", "task", "kind")
+
+
+def figures(statistics: StatisticsDatabase) -> list[list[Figures]]:
+    """All that can be answered from the sums."""
+    found = [statistics.figures(dimension, by=by) for dimension in DIMENSIONS for by in (None, "month", "year")]
+    found.append(statistics.figures(by="day"))
+    for since, until in ((31, 59), (None, 59), (31, 10957)):  # whole months of 1970, and up to 2000
+        bounds = Period(*(None if day is None else day * 86400 for day in (since, until)))
+        found += [statistics.figures(dimension, period=bounds) for dimension in DIMENSIONS]
+    return found
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_sums_follow_whatever_another_program_does_to_the_rows(
+    statistics: StatisticsDatabase, connection: Connection, seed: int
+) -> None:
+    chance = random.Random(seed)
+    columns = {
+        "requests": ("count, bytes, format, task", ":n, :n, :f, :f"),
+        "errors": ("kind", ":f"),
+    }
+    for _ in range(120):
+        table = chance.choice(["requests", "requests", "errors"])
+        row = {
+            "r": chance.choice(["r", "s", None]),
+            "d": chance.choice(["x", "y", None]),
+            "f": chance.choice(["csv", "xlsx", None]),
+            "n": chance.choice([None, 5, 2**40]),
+            "t": chance.choice([None, -5, 0, 10**17, 86400 * chance.randrange(120)]),
+            "u": 86400 * chance.randrange(120) + 5,
+        }
+        names, values = columns[table]
+        statements = [
+            f"INSERT INTO {table} (timestamp, resource_id, domain, {names}) VALUES (:t, :r, :d, {values}), "
+            f"(:u, :r, 'x', {values})",
+            f"INSERT INTO {table} (timestamp, resource_id, domain, {names}) VALUES (:u, :r, :d, {values})",
+            f"UPDATE {table} SET domain = :d WHERE timestamp > :u",
+            f"UPDATE {table} SET timestamp = timestamp + 1728000",
+            f"UPDATE {table} SET {', '.join(f'{name} = {value}' for name, value in _pairs(names, values))}",
+            f"DELETE FROM {table} WHERE timestamp < :u AND resource_id = :r",
+        ]
+        connection.execute(text(chance.choice(statements)), row)
+        assert figures(statistics) == from_rows(statistics)
+    for table in columns:
+        connection.execute(text(f"DELETE FROM {table}"))
+    assert connection.execute(text("SELECT count(*) FROM ckanpackager_sums")).scalar_one() == 0
+
+
+def _pairs(names: str, values: str) -> list[tuple[str, str]]:
+    return list(zip(names.split(", "), values.split(", "), strict=True))
+
+
+def from_rows(statistics: StatisticsDatabase) -> list[list[Figures]]:
+    """The same without the sums."""
+    statistics._keeps_sums = False
+    try:
+        return figures(statistics)
+    finally:
+        statistics._keeps_sums = True
+
+
+def test_a_program_killed_while_it_makes_the_sums_leaves_none_or_all(url: str, connection: Connection) -> None:
+    with open_statistics(Statistics(stats_db=url)) as statistics:
+        record(statistics, "a")
+        expected = figures(statistics)
+    for _ in range(2):
+        drop_sums(connection)
+        if (process := os.fork()) == 0:
+            die_after_some_triggers()
+            open_statistics(Statistics(stats_db=url))
+            os._exit(1)
+        assert os.waitpid(process, 0)[1] == signal.SIGKILL
+    with open_statistics(Statistics(stats_db=url)) as statistics:
+        assert figures(statistics) == from_rows(statistics) == expected
+        record(statistics, "b")
+        assert figures(statistics) == from_rows(statistics) != expected
+
+
+def drop_sums(connection: Connection) -> None:
+    """Make it a database of the version before, whose totals are there."""
+    connection.execute(text("DROP TABLE IF EXISTS ckanpackager_sums"))
+    for table in ("requests", "errors"):
+        for event in ("insert", "update", "delete", "truncate"):
+            name = f"ckanpackager_sums_{table}_{event}"
+            if connection.dialect.name == "sqlite":
+                connection.execute(text(f"DROP TRIGGER IF EXISTS {name}"))
+            else:
+                connection.execute(text(f"DROP FUNCTION IF EXISTS {name} CASCADE"))
+
+
+def die_after_some_triggers() -> None:
+    """In this process, each making of triggers ends in the middle."""
+
+    def cut(make: Callable[[], list[str]]) -> Callable[[], Iterator[str]]:
+        def some() -> Iterator[str]:
+            yield from make()[:4]
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        return some
+
+    for name in ("_sqlite_triggers", "_postgresql_triggers"):
+        setattr(sums, name, cut(getattr(sums, name)))
+
+
 def test_totals_are_right_after_many_have_recorded_at_once(url: str, connection: Connection) -> None:
     def work(number: int) -> None:
         with open_statistics(Statistics(stats_db=url)) as statistics:
@@ -161,6 +270,7 @@ def test_totals_are_right_after_many_have_recorded_at_once(url: str, connection:
     with open_statistics(Statistics(stats_db=url)) as statistics:
         assert statistics.totals() == counted(connection)
         assert statistics.totals()["*"] == {"emails": 7, "requests": 120, "errors": 0}
+        assert figures(statistics) == from_rows(statistics)
 
 
 def test_a_database_of_the_original_gets_totals_of_its_rows(url: str, connection: Connection) -> None:
@@ -231,6 +341,7 @@ def test_emptied_tables_have_no_totals(new_database: str) -> None:
         record(statistics, "a")
         connection.execute(text("TRUNCATE requests"))
         assert statistics.totals()["*"] == {"emails": 0, "requests": 0, "errors": 0}
+        assert statistics.figures() == []
         record(statistics, "b")
         assert statistics.totals()["*"] == {"emails": 1, "requests": 1, "errors": 0}
     engine.dispose()

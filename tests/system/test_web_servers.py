@@ -320,28 +320,31 @@ def test_the_dashboard_opens_with_the_password_and_its_buttons_work(door: Door, 
     assert (closed.status, closed.headers.get_all("WWW-Authenticate")) == (401, [challenge])
     wrong = "Basic " + base64.b64encode(b"ann:wrong").decode()
     assert door.ask("GET", "/dashboard", Authorization=wrong).status == 401
-    file = {"resource_id": "to-cancel", "email": "ann@example.org", "resource_url": f"{ckan.url}/files/list.txt"}
-    id = accepted(door.post("/package_url", secret=SECRET, **file).json)
+    file = {"resource_id": "t", "email": "ann@example.org", "resource_url": f"{ckan.url}/files/none.txt"}
+    failed = accepted(door.post("/package_url", secret=SECRET, **file).json)
+    assert door.site.command("process").returncode == 1  # its user owns the file that the receiver then has to move
+    waiting = accepted(door.post("/package_url", secret=SECRET, **file).json)
     opened = door.ask("GET", "/dashboard", Authorization=BASIC)
-    assert (opened.status, b"to-cancel" in opened.body) == (200, True)
+    assert (opened.status, b"404" in opened.body) == (200, True)
     slash = door.ask("GET", "/dashboard/", Authorization=BASIC)
-    assert (slash.status, urljoin(f"{door.address}/dashboard/", slash.headers["Location"])) == (
-        301,
-        f"{door.address}/dashboard",
-    )
-    form = re.search(
-        rb'name="job" value="%s"><input type="hidden" name="token" value="(\w+)"' % id.encode(), opened.body
-    )
-    assert form
-    body = urlencode({"job": id, "token": form[1].decode()}).encode()
-    sent = {"Authorization": BASIC, **FORM}
-    assert door.ask("POST", "/dashboard/cancel", body, Origin="http://evil.example", **sent).status == 403
-    done = door.ask("POST", "/dashboard/cancel", body, Origin=door.address, **sent)
-    assert done.status == 303
-    assert urljoin(f"{door.address}/dashboard/cancel", done.headers["Location"]) == (
-        f"{door.address}/dashboard?cancel={id}"
-    )
-    assert door.ask("GET", f"/jobs/{id}", Accept="application/json").json["state"] == "cancelled"
+    assert slash.status == 301
+    assert urljoin(f"{door.address}/dashboard/", slash.headers["Location"]) == f"{door.address}/dashboard"
+    for action, id in (("retry", failed), ("cancel", waiting)):
+        pattern = (
+            rf'action="dashboard/{action}"><input type="hidden" name="job" value="{id}">.*?name="token" value="(\w+)"'
+        )
+        form = re.search(pattern, opened.body.decode())
+        assert form
+        body = urlencode({"job": id, "token": form[1]}).encode()
+        sent = {"Authorization": BASIC, **FORM}
+        assert door.ask("POST", f"/dashboard/{action}", body, Origin="http://evil.example", **sent).status == 403
+        done = door.ask("POST", f"/dashboard/{action}", body, Origin=door.address, **sent)
+        assert done.status == 303
+        back = urljoin(f"{door.address}/dashboard/{action}", done.headers["Location"])
+        assert back == f"{door.address}/dashboard?{action}={id}"
+    assert door.ask("GET", f"/jobs/{failed}", Accept="application/json").json["state"] == "waiting"
+    assert door.ask("GET", f"/jobs/{waiting}", Accept="application/json").json["state"] == "cancelled"
+    door.site.command("process")
 
 
 def test_the_log_names_the_client_and_not_what_it_says_of_itself(door: Door) -> None:

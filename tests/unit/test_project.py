@@ -63,5 +63,5 @@ def test_the_modules_that_the_architecture_names_exist() -> None:
 
 def test_the_documentation_names_every_file_for_web_servers() -> None:
     text = (ROOT / "docs" / "deployment.md").read_text()
-    for folder in ("apache", "cgi", "nginx", "systemd"):
+    for folder in ("apache", "cgi", "logrotate", "nginx", "systemd"):
         assert [file.name for file in (ROOT / "contrib" / folder).iterdir() if file.name not in text] == []

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from support.workspace import Workspace
 
+from ckanpackager.errors import FAILURE_KINDS
 from ckanpackager.monitoring import textfile
 from ckanpackager.monitoring.measure import Measurement, measure
 
@@ -97,11 +98,19 @@ def test_a_bucket_is_listed_only_when_that_is_asked_for(workspace: Workspace) ->
 
 def test_totals_come_from_the_statistics(workspace: Workspace) -> None:
     with workspace.statistics() as statistics:
-        for job in ("a", "b"):
-            statistics.record_request(job=job, resource_id="r", email="ann@example.org", count=3, now=1)
-        statistics.record_error(job="c", resource_id="r", email="ann@example.org", message="no", now=1)
-    assert values(workspace, "requests_total") == {(): 2}
-    assert values(workspace, "errors_total") == {(): 1}
+        who = {"resource_id": "r", "email": "ann@example.org", "now": 1}
+        for job, task in (("a", "package_datastore"), ("b", "package_url"), ("c", "package_url"), ("d", None)):
+            statistics.record_request(job=job, count=3, size=100, task=task, **who)
+        for job, kind in (("e", "mail"), ("f", None)):
+            statistics.record_error(job=job, message="no", kind=kind, **who)
+    tasks, kinds = values(workspace, "requests_total"), values(workspace, "errors_total")
+    assert {labels for labels, value in kinds.items() if value == 0} == {(kind,) for kind in FAILURE_KINDS} - {
+        ("mail",)
+    }
+    assert (tasks["package_datastore",], tasks["package_url",], tasks["package_dataset",], tasks["",]) == (1, 2, 0, 1)
+    assert (kinds["mail",], kinds["",]) == (1, 1)
+    assert values(workspace, "served_rows_total") == {(): 12}
+    assert values(workspace, "served_bytes_total") == {(): 400}
     assert values(workspace, "requesters") == {(): 1}
 
 

@@ -20,7 +20,7 @@ def listing(directory: Path, **settings: Any) -> WsgiClient:
 
 def test_the_secret_as_a_bearer_token_opens_the_metrics(receiver: WsgiClient) -> None:
     answer = receiver.get("/metrics", REMOTE_ADDR="203.0.113.1", HTTP_AUTHORIZATION=BEARER)
-    assert answer.status == 200 and "\nckanpackager_requests_total 0.0\n" in answer.text
+    assert answer.status == 200 and '\nckanpackager_requests_total{task="package_url"} 0.0\n' in answer.text
     assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
     assert answer.log == ""
     assert receiver.get("/metrics", HTTP_AUTHORIZATION=BEARER, REQUEST_METHOD="HEAD").body == b""
@@ -56,7 +56,7 @@ def test_no_host_is_listed_by_default(tmp_path: Path) -> None:
     assert listing(tmp_path).get("/metrics", REMOTE_ADDR="127.0.0.1").status == 401
 
 
-def test_a_proxy_that_is_not_trusted_lets_nobody_in(tmp_path: Path) -> None:
+def test_a_proxy_that_is_not_trusted_lets_no_visitor_in(tmp_path: Path) -> None:
     """All visitors come from the address of the proxy, which may be a listed one."""
     receiver = listing(tmp_path, metrics_hosts=["127.0.0.1"])
     assert receiver.get("/metrics", REMOTE_ADDR="127.0.0.1").status == 200
