@@ -21,6 +21,7 @@ _TICKS = 4  # at most, beside zero
 _SVG = "http://www.w3.org/2000/svg"
 _COORDINATES = {"x", "y", "width", "height", "d", "transform"}
 _DECIMALS = re.compile(r"\d+\.\d{3,}")
+_UNUSED = re.compile("^background$|^titles$|^plot overlay$|tooltip-overlay")
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 Rows = Sequence[tuple[str, int]]
 Show = Callable[[int], str]
@@ -46,7 +47,7 @@ def bars(title: str, rows: Rows, *, unit: str = "requests", show: Show = thousan
     chart.x_labels = [_short(name) for name, _ in reversed(named)]
     if named:
         chart.add("", [number for _, number in reversed(named)])
-    tooltips = [f"{name}: {show(number)} {unit}".strip() for name, number in reversed(named)]
+    tooltips = [f"{name}: {_counted(number, unit, show)}" for name, number in reversed(named)]
     return _finished(chart, title, "; ".join(reversed(tooltips)), tooltips, standalone)
 
 
@@ -69,7 +70,7 @@ def columns(title: str, rows: Rows, *, unit: str = "requests", show: Show = thou
     chart.x_labels = [name for name, _ in named]
     if named:
         chart.add("", [number for _, number in named])
-    tooltips = [f"{name}: {show(number)} {unit}".strip() for name, number in named]
+    tooltips = [f"{name}: {_counted(number, unit, show)}" for name, number in named]
     return _finished(chart, title, _summary(named, unit, show), tooltips, standalone)
 
 
@@ -77,7 +78,11 @@ def _summary(rows: Rows, unit: str, show: Show) -> str:
     if not rows:
         return "Nothing in this period."
     name, most = max(rows, key=lambda row: row[1])
-    return f"From {rows[0][0]} to {rows[-1][0]}; the most in {name}: {show(most)} {unit}".strip()
+    return f"From {rows[0][0]} to {rows[-1][0]}; the most in {name}: {_counted(most, unit, show)}"
+
+
+def _counted(number: int, unit: str, show: Show) -> str:
+    return f"{show(number)} {unit.removesuffix('s') if number == 1 else unit}".strip()
 
 
 def _ticks(most: int) -> list[int]:
@@ -105,7 +110,7 @@ def _finished(chart: "pygal.graph.graph.Graph", title: str, about: str, tooltips
     root.attrib |= {"class": "chart", "role": "img", "aria-label": clean(title)}
     for element in list(root.iter()):
         for child in list(element):
-            if _tag(child) in ("defs", "title", "desc") or "tooltip-overlay" in child.get("class", ""):
+            if _tag(child) in ("defs", "title", "desc") or _UNUSED.search(child.get("class", "")):
                 element.remove(child)
         _simplify(element.attrib)
     for bar, tooltip in zip([bar for bar in root.iter() if bar.get("class") == "bar"], tooltips, strict=True):
@@ -158,7 +163,6 @@ STYLE = """
   .chart { --chart-ink: #e6edf3; --chart-line: #3a434d; --chart-bar: #58a0e8; --chart-paper: #14181d }
 }
 .chart text { fill: var(--chart-ink) }
-.chart .background { fill: none }
 .chart .line { fill: none; stroke: var(--chart-line) }
 .chart .bar rect { fill: var(--chart-bar) }
 .chart .axis.x text, .chart text.no_data { text-anchor: middle }

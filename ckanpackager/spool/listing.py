@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from ckanpackager.errors import BadRequest
 from ckanpackager.jobs import job as jobs
+from ckanpackager.jobs.email_address import comparable
 from ckanpackager.jobs.job import Job
 from ckanpackager.jobs.request import Queue
 from ckanpackager.spool import alerts, refreshes, runs, worker_slots
@@ -130,8 +131,8 @@ class Listing:
 
     def open_jobs(self, email: str) -> Iterator[Job]:
         """The jobs that wait or are worked on for an e-mail address, compared without case."""
-        address = email.lower()
-        return (job for folder in OPEN for job in self.jobs(folder) if job.request.email.lower() == address)
+        address = comparable(email)
+        return (job for folder in OPEN for job in self.jobs(folder) if comparable(job.request.email) == address)
 
     def changed_since(self, folder: str, moment: float) -> int:
         """How many jobs have come into a folder since then."""

@@ -176,16 +176,17 @@ class StatisticsDatabase:
         period: Period = ALL_TIME,
         resource_id: str | None = None,
         emails: bool = False,
+        most: int | None = None,
     ) -> list[Figures]:
         """Requests, rows, bytes and errors in a period, by dimension and by day, month or year, as far as asked.
 
         The oldest first, then the most requested.  Different requesters are counted with `emails`, which takes a look
         at every row; without it and without a resource, sums that the database keeps are enough for whole days, or with
-        a dimension for whole months.
+        a dimension for whole months.  With `most`, and without `by`, only so many names, and the others added up.
         """
         if self._missing >= {REQUESTS.c.id, ERRORS.c.id}:
             return []
-        asked = Asked(dimension, by, period, None if resource_id is None else storable(resource_id), emails)
+        asked = Asked(dimension, by, period, None if resource_id is None else storable(resource_id), emails, most)
         with self._reading() as connection:
             return grouped(connection, asked, self._missing, keeps_sums=self._keeps_sums)
 

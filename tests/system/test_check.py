@@ -210,6 +210,17 @@ def test_fix_gives_the_spool_s_files_to_its_owner_and_follows_no_link(open_direc
     assert as_user(65534, lambda: "nothing barred" if os.access(file, os.R_OK | os.W_OK) else "") == "nothing barred"
 
 
+def test_fix_says_that_a_spool_behind_a_link_is_not_mended(workspace: Workspace, run: Run) -> None:
+    spool, real = workspace.spool.directory, workspace.directory / "real"
+    workspace.spool.prepare()
+    spool.rename(real)
+    spool.symlink_to(real)
+    (real / "slow").chmod(0o755)
+    said = run("check", "--fix")
+    assert f"spool_directory: {spool} is a link, which is not followed here; name {real} instead" in said.out
+    assert "internal error" not in said.err and stat.S_IMODE((real / "slow").stat().st_mode) == 0o755
+
+
 def test_fix_never_opens_what_is_closed(workspace: Workspace) -> None:
     id = workspace.queue("http://127.0.0.1:9/api/3/action/datastore_search")
     workspace.spool.directory.chmod(0o755)
