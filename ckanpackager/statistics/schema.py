@@ -45,6 +45,8 @@ from ckanpackager.statistics.sums import create as create_sums
 from ckanpackager.statistics.totals import TOTALS, kept_by
 from ckanpackager.statistics.totals import create as create_totals
 
+CONNECT = 10  # seconds that a connection to PostgreSQL may take
+UNANSWERED = 60  # seconds until one whose other end has gone counts as broken (libpq, tcp_user_timeout)
 _WORDS = String().with_variant(Text(), "mysql", "mariadb")  # where VARCHAR needs a length
 _TABLES = MetaData()
 
@@ -174,7 +176,8 @@ def _connect_args(url: URL) -> dict[str, Any]:
     if _is_sqlite(url):
         return {} if "timeout" in url.query else {"timeout": BUSY}
     if url.get_driver_name() in ("psycopg", "psycopg2"):  # or a database in SQL_ASCII would give bytes instead of text
-        return {"client_encoding": "utf8"}
+        bounds = {"connect_timeout": CONNECT, "tcp_user_timeout": UNANSWERED * 1000}
+        return {"client_encoding": "utf8"} | {name: value for name, value in bounds.items() if name not in url.query}
     return {}
 
 
