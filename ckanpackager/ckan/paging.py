@@ -116,6 +116,33 @@ class PageSize:
         return self.rows if left is None else max(1, min(self.rows, left))
 
 
+class Turns:
+    """Whose turn it is where each page begins where the one before it ended: one request, then its answer.
+
+    `limit` is how many rows are wanted at most, None: all.
+    """
+
+    def __init__(self, size: PageSize, limit: int | None) -> None:
+        self._size = size
+        self._left = limit
+        self._waiting = False
+        self._ended = limit == 0
+
+    def begin(self) -> int | None:
+        """How many rows to ask for; None before the answer to the last request is there, and after the last page."""
+        if self._waiting or self._ended:
+            return None
+        self._waiting = True
+        return self._size.at_most(self._left)
+
+    def end(self, page: Page, *, last: bool) -> None:
+        """The answer is there."""
+        self._waiting = False
+        if self._left is not None:
+            self._left -= page.rows
+        self._ended = last or self._left == 0
+
+
 def was_last(result: Result, page: Page) -> bool:
     """Fewer rows than were granted; where the answer does not say what it granted, only an empty page is the end."""
     return page.received == 0 or (result.limit is not None and page.received < result.limit)

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from ckanpackager.ckan.pages import Page, id_of
-from ckanpackager.ckan.paging import Outcome, PageSize, Query, Request, was_last
+from ckanpackager.ckan.paging import Outcome, PageSize, Query, Request, Turns, was_last
 from ckanpackager.ckan.responses import Result
 from ckanpackager.ckan.row_reading import Reading
 
@@ -17,29 +17,21 @@ class Keyset:
 
     def __init__(self, query: Query, size: PageSize, offset: int, limit: int | None) -> None:
         self._query = {**query, "include_next_page": True}
-        self._size = size
+        self._turns = Turns(size, limit)
         self._offset = offset
-        self._left = limit
-        self._waiting = False
-        self._ended = limit == 0
 
     def next(self) -> Request | None:
-        if self._waiting or self._ended:
-            return None
-        self._waiting = True
-        return Request(self._query, self._size.at_most(self._left), self._offset)
+        rows = self._turns.begin()
+        return None if rows is None else Request(self._query, rows, self._offset)
 
     def accept(self, request: Request, result: Result, page: Page) -> Outcome:
-        self._waiting = False
         self._offset = 0  # an offset and a key would both apply
-        if self._left is not None:
-            self._left -= page.rows
-        if was_last(result, page) or result.next_page is None or self._left == 0:
-            self._ended = True
-        else:
+        last = was_last(result, page) or result.next_page is None
+        if result.next_page is not None:
             filters = _narrowed(self._query.get("filters"), result.next_page)
             self._query = {**self._query, "filters": filters}
-            self._ended = _is_empty(filters.get("_id"))
+            last = last or _is_empty(filters.get("_id"))
+        self._turns.end(page, last=last)
         return Outcome(page)
 
 

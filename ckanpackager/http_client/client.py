@@ -4,10 +4,8 @@ Several threads may use one `Client` at once.
 """
 
 import contextlib
-import email.utils
 import logging
 import random
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from http.cookiejar import DefaultCookiePolicy
@@ -15,7 +13,6 @@ from typing import Any, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import requests
-import urllib3
 from requests.auth import HTTPBasicAuth
 from requests.utils import get_auth_from_url
 
@@ -23,18 +20,16 @@ from ckanpackager import __version__
 from ckanpackager.errors import PermanentFailure, TemporaryFailure, one_line
 from ckanpackager.hosts import HostPolicy, host_of, without_secrets
 from ckanpackager.http_client.connection import BoundedAdapter, Bounds, Deadline, PrivateAddress, permitted_addresses
+from ckanpackager.http_client.response import BROKEN, cause_of, chunks, header_text, seconds_to_wait, start_of
 
 T = TypeVar("T")
 TRIES = 5
 LONGEST_WAIT = 60.0  # seconds that a request waits before it is repeated; beyond that the whole job waits
 OK = 200
 MAX_BYTES = 24 * 1024 * 1024  # of a response that is no file, unless the caller says otherwise
-_MAX_REFUSAL = 64 * 1024  # bytes; a longer one is no message
-_CHUNK = 128 * 1024
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MAX_REDIRECTS = 5
 _TEMPORARY = (408, 425, 429)
-_BROKEN = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 
 log = logging.getLogger("ckanpackager")
 
@@ -87,12 +82,13 @@ class Client:
     def close(self) -> None:
         self._session.close()
 
-    def repeat(self, work: Callable[[int], T]) -> T:
-        """Run `work` until it succeeds; it gets the number of failed tries.
+    def repeat(self, work: Callable[[int], T], tries: int = TRIES) -> T:
+        """Run `work` up to `tries` times until it succeeds; it gets the number of failed tries.
 
         Raises what the last try raised: TemporaryFailure or PermanentFailure.
         """
-        for tried in range(self._tries - 1):
+        last = min(tries, self._tries) - 1
+        for tried in range(last):
             try:
                 return work(tried)
             except TemporaryFailure as failure:
@@ -100,7 +96,7 @@ class Client:
                 if delay > LONGEST_WAIT:
                     raise
                 self._wait(delay)
-        return work(self._tries - 1)
+        return work(last)
 
     def post(
         self,
@@ -120,9 +116,9 @@ class Client:
         deadline = Deadline(self._timeout)
         with self._open("POST", url, deadline, options) as response:
             if response.status_code != OK:
-                self._check_status(response, explain(_start_of(response)))
+                self._check_status(response, explain(start_of(response)))
             left = max_bytes
-            for chunk in _chunks(response, f"no complete answer within {self._timeout:g} seconds"):
+            for chunk in chunks(response, f"no complete answer within {self._timeout:g} seconds"):
                 if (left := left - len(chunk)) < 0:
                     raise TemporaryFailure(f"{without_secrets(url)}: the answer has more than {max_bytes:,} bytes")
                 take(chunk)
@@ -151,7 +147,7 @@ class Client:
         deadline.rate = self._rate
         with response:
             stalled = f"the answer stalled, or is slower than min_download_rate, {self._rate:g} bytes a second"
-            yield response.headers, _chunks(response, stalled, decode=not packed)
+            yield response.headers, chunks(response, stalled, decode=not packed)
 
     def _open(self, method: str, url: str, deadline: Deadline, options: dict[str, Any]) -> requests.Response:
         """Send a request; redirects are followed with the same method, since a GET would lose the body of a POST."""
@@ -164,7 +160,7 @@ class Client:
                 if response.status_code not in _REDIRECTS or not location:
                     return response
                 response.close()
-                target = urljoin(target, _text(location))
+                target = urljoin(target, header_text(location))
             except ValueError as error:  # its message would contain the whole URL
                 raise PermanentFailure(f"{without_secrets(url)}: no usable URL, or redirected to one") from error
             if self._withholds_key(url) and urlsplit(target).path.rstrip("/").endswith("/login"):
@@ -197,17 +193,17 @@ class Client:
                 kind="request",
             ) from None
         except requests.exceptions.InvalidHeader as error:  # a ValueError, too
-            raise TemporaryFailure(f"{name}: the answer cannot be read: {_words(error)}", kind="network") from error
+            raise TemporaryFailure(f"{name}: the answer cannot be read: {cause_of(error)}", kind="network") from error
         except ValueError:  # no URL; requests' own errors of that kind are connections' errors, too
             raise
         except requests.exceptions.SSLError as error:
             raise TemporaryFailure(
-                f"{name}: its certificate is not trusted: {_words(error)}", kind="network"
+                f"{name}: its certificate is not trusted: {cause_of(error)}", kind="network"
             ) from error
         except (requests.exceptions.Timeout, TimeoutError) as error:
             raise TemporaryFailure(f"{name}: no answer within {self._timeout:g} seconds", kind="network") from error
-        except _BROKEN as error:
-            raise TemporaryFailure(f"{name}: no connection: {_words(error)}", kind="network") from error
+        except BROKEN as error:
+            raise TemporaryFailure(f"{name}: no connection: {cause_of(error)}", kind="network") from error
 
     def _check_url(self, url: str) -> None:
         name = without_secrets(url)
@@ -239,62 +235,7 @@ class Client:
         said = f"{without_secrets(response.url)} answered {status} {one_line(response.reason or '', 100)}".rstrip()
         said += f": {message}" if message else ""
         if status in _TEMPORARY or status >= 500:
-            raise Unavailable(said, status, _retry_after(response.headers.get("Retry-After")))
+            raise Unavailable(said, status, seconds_to_wait(response.headers.get("Retry-After")))
         withheld = status in (401, 403) and self._withholds_key(response.url)
         advice = f"; {self._why_withheld(response.url)}" if withheld else ""
         raise Refused(said + advice, status, public=said)
-
-
-def _start_of(response: requests.Response) -> bytes:
-    """The first bytes of a refusal; what follows is not read."""
-    read = b""
-    with contextlib.suppress(TemporaryFailure):  # the status says enough
-        for chunk in _chunks(response, ""):
-            read += chunk
-            if len(read) >= _MAX_REFUSAL:
-                break
-    return read[:_MAX_REFUSAL]
-
-
-def _chunks(response: requests.Response, stalled: str, *, decode: bool = True) -> Iterator[bytes]:
-    """The body as it arrives, checked against its announced length (urllib3 does so where there is one)."""
-    try:
-        while chunk := response.raw.read1(_CHUNK, decode_content=decode):  # read would wait until it has _CHUNK
-            yield chunk
-    except (urllib3.exceptions.ReadTimeoutError, TimeoutError) as error:
-        raise TemporaryFailure(f"{without_secrets(response.url)}: {stalled}", kind="network") from error
-    except _BROKEN as error:
-        raise TemporaryFailure(
-            f"{without_secrets(response.url)}: the answer broke off: {_words(error)}", kind="network"
-        ) from error
-
-
-def _retry_after(value: str | None) -> float | None:
-    """Seconds to wait; the header has them, or a date (RFC 9110, 10.2.3)."""
-    if not value:
-        return None
-    if value.strip().isdecimal():
-        return float(value)
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except (ValueError, OverflowError):
-        return None
-
-
-def _text(header: str) -> str:
-    """A header that holds UTF-8, which browsers accept although it is not allowed."""
-    try:
-        return header.encode("latin-1").decode()
-    except UnicodeError:
-        return header
-
-
-def _words(error: Exception) -> str:
-    """The innermost reason, without what the libraries wrap around it."""
-    cause: BaseException = error
-    while inner := getattr(cause, "reason", None) or (cause.args and cause.args[-1]) or None:
-        if not isinstance(inner, BaseException):
-            break
-        cause = inner
-    text = " ".join(str(cause).split())
-    return re.sub(r"(<[^>]*>|\w+\(host=[^)]*\)): ", "", text, count=1)  # how urllib3 names a connection

@@ -89,10 +89,14 @@ def _written(key: str, path: Path, min_free: int | None) -> Finding:
 def _folders(spool: Path, *, fix: bool) -> Iterator[Finding]:
     """The folders of the spool, and some of the files in them."""
     missing = [name for name in FOLDERS if not (spool / name).is_dir()]
-    if missing and fix:
-        Spool(spool).prepare()
-        yield ok(f"spool_directory: made {', '.join(missing)} in {spool}")
+    try:
+        Spool(spool).prepare()  # as every command does
+    except CkanpackagerError as failure:
+        yield error(f"spool_directory: {failure}")
+        return
     if fix:
+        if missing:
+            yield ok(f"spool_directory: made {', '.join(missing)} in {spool}")
         yield from repair.give_to_owner(spool, FOLDERS)
     for folder in (spool / name for name in FOLDERS):
         if barred := _first_barred(folder):

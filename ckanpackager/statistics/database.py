@@ -6,7 +6,7 @@ Totals are kept by the database itself (`totals`); where it cannot do that, they
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from sqlalchemy import Column, Executable, Table, distinct, func, insert, null, select
 from sqlalchemy.engine import Connection, Engine
@@ -14,10 +14,11 @@ from sqlalchemy.exc import IntegrityError
 
 from ckanpackager.config.settings import Statistics
 from ckanpackager.errors import ConfigError
-from ckanpackager.statistics.email_hash import Hash, keyed, like_the_original
+from ckanpackager.statistics.email_hash import Hash, hash_of
 from ckanpackager.statistics.figures import Asked, Dimension, Figures, grouped, within
 from ckanpackager.statistics.periods import ALL_TIME, Period, Unit
 from ckanpackager.statistics.privacy import anonymize, clear_addresses, count_older, forget, remove_older
+from ckanpackager.statistics.rows import Failed, Served, error_row, known_as, request_row, storable
 from ckanpackager.statistics.schema import (
     ERRORS,
     REQUESTS,
@@ -49,17 +50,6 @@ def open_statistics(settings: Statistics, *, to_read: bool = False) -> "Statisti
     return StatisticsDatabase(engine, hashed, missing, kept)
 
 
-def hash_of(settings: Statistics) -> Hash | None:
-    """How addresses are stored; None: as they are.  Raises ConfigError."""
-    if not settings.anonymize_emails:
-        return None
-    if settings.anonymize_scheme == "bcrypt":
-        return like_the_original()
-    if not settings.anonymize_key:
-        raise ConfigError("anonymize_emails needs anonymize_key")
-    return keyed(settings.anonymize_key)
-
-
 class StatisticsDatabase:
     """An open statistics database; a context manager that closes it.
 
@@ -85,28 +75,13 @@ class StatisticsDatabase:
     def close(self) -> None:
         self._engine.dispose()
 
-    def record_request(
-        self,
-        *,
-        job: str,
-        resource_id: str,
-        email: str,
-        count: int | None,
-        now: float,
-        size: int | None = None,
-        format: str | None = None,
-        task: str | None = None,
-    ) -> None:
-        """Count a request that was served, with its rows and bytes; a job only once, however often this is called."""
-        own = {"count": count, "bytes": size, "format": format, "task": task}
-        self._record(REQUESTS, email, now, {"job": job, "resource_id": storable(resource_id), **own})
+    def record_request(self, **about: Unpack[Served]) -> None:
+        """Count a request that was served; a job only once, however often this is called."""
+        self._record(REQUESTS, request_row(about, self._hashed))
 
-    def record_error(
-        self, *, job: str, resource_id: str, email: str, message: str, now: float, kind: str | None = None
-    ) -> None:
-        """Count a request that failed, with one of FAILURE_KINDS; a job only once, however often this is called."""
-        own = {"job": job, "resource_id": storable(resource_id), "message": storable(message), "kind": kind}
-        self._record(ERRORS, email, now, own)
+    def record_error(self, **about: Unpack[Failed]) -> None:
+        """Count a request that failed; a job only once, however often this is called."""
+        self._record(ERRORS, error_row(about, self._hashed))
 
     def clear_addresses(self) -> int:
         """How many rows hold an address in clear."""
@@ -220,16 +195,14 @@ class StatisticsDatabase:
         with explained(self._engine), self._engine.connect() as connection:
             yield connection
 
-    def _record(self, table: Table, email: str, now: float, own: Mapping[str, object]) -> None:
-        domain = storable(email).rpartition("@")[2].strip().lower()
-        row = {"timestamp": int(now), "email": self._known_as(email), "domain": domain, **own}
+    def _record(self, table: Table, row: Mapping[str, object]) -> None:
         with explained(self._engine):
             try:
                 with self._engine.begin() as connection:
                     connection.execute(insert(table).values(row))
             except IntegrityError:
                 with self._engine.connect() as connection:
-                    counted = connection.execute(select(table.c.id).where(table.c.job == own["job"])).first()
+                    counted = connection.execute(select(table.c.id).where(table.c.job == row["job"])).first()
                 if counted is None:
                     raise
 
@@ -248,18 +221,13 @@ class StatisticsDatabase:
         if resource_id is not None:
             query = query.where(c.resource_id == storable(resource_id))
         if email is not None:
-            query = query.where(func.lower(c.email) == func.lower(self._known_as(email)))
+            query = query.where(func.lower(c.email) == func.lower(known_as(email, self._hashed)))
         query = within(query, c.timestamp, period)
         query = query.order_by(c.timestamp.desc(), c.id.desc()).offset(offset).limit(limit)
         if c.id in self._missing:  # there is no such table
             return []
         with self._reading() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
-
-    def _known_as(self, email: str) -> str:
-        """The address as it stands in the tables: as typed, or hashed."""
-        address = storable(email)
-        return self._hashed(address) if self._hashed and address else address
 
 
 _EMAILS = func.count(distinct(func.lower(REQUESTS.c.email)))
@@ -268,8 +236,3 @@ _EMAILS = func.count(distinct(func.lower(REQUESTS.c.email)))
 def _by_resource(table: Table, resource_id: str | None, *counts: Any) -> Executable:
     query = select(table.c.resource_id, func.count(), *counts).group_by(table.c.resource_id)
     return query if resource_id is None else query.where(table.c.resource_id == storable(resource_id))
-
-
-def storable(value: str) -> str:
-    """Without what databases refuse: NUL, and halves of surrogate pairs."""
-    return value.encode(errors="replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")

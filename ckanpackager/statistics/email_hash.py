@@ -10,6 +10,7 @@ import hmac
 import re
 from collections.abc import Callable
 
+from ckanpackager.config.settings import Statistics
 from ckanpackager.errors import ConfigError
 
 Hash = Callable[[str], str]
@@ -19,6 +20,17 @@ _SALT_INPUT = 18  # characters: they make the 22 of a salt, and more
 _MOST_BYTES = 72  # of an address: bcrypt reads no further
 _REMEMBERED = 10_000
 _ALPHABET = b"./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"  # bcrypt's base 64
+
+
+def hash_of(settings: Statistics) -> Hash | None:
+    """How addresses are stored; None: as they are.  Raises ConfigError."""
+    if not settings.anonymize_emails:
+        return None
+    if settings.anonymize_scheme == "bcrypt":
+        return like_the_original()
+    if not settings.anonymize_key:
+        raise ConfigError("anonymize_emails needs anonymize_key")
+    return keyed(settings.anonymize_key)
 
 
 def keyed(key: str) -> Hash:

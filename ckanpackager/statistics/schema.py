@@ -5,9 +5,9 @@ The tables are those of the original ckanpackager: its database can be named, an
 
 import os
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -31,7 +31,6 @@ from sqlalchemy.engine import URL, Engine
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, SQLAlchemyError
 from sqlalchemy.schema import CreateColumn, CreateIndex, CreateTable
 
-from ckanpackager.durable_files import is_shared
 from ckanpackager.errors import (
     MESSAGE_LENGTH,
     CkanpackagerError,
@@ -40,12 +39,12 @@ from ckanpackager.errors import (
     TemporaryFailure,
     one_line,
 )
+from ckanpackager.statistics.sqlite_file import BUSY, make_private, schema_of
 from ckanpackager.statistics.sums import SUMS
 from ckanpackager.statistics.sums import create as create_sums
 from ckanpackager.statistics.totals import TOTALS, kept_by
 from ckanpackager.statistics.totals import create as create_totals
 
-BUSY = 30  # seconds that SQLite waits for other writers; `?timeout=` in the URL overrides it
 _WORDS = String().with_variant(Text(), "mysql", "mariadb")  # where VARCHAR needs a length
 _TABLES = MetaData()
 
@@ -165,7 +164,8 @@ def _engine(stats_db: str) -> Engine:
     except (TypeError, ValueError):  # their text could quote from the password
         raise ConfigError("stats_db: expected an SQLAlchemy URL, as in sqlite:////srv/ckanpackager/stats.db") from None
     if _is_sqlite(url):
-        _make_private(url.database or "")
+        if url.database and not url.database.startswith(("file:", ":")):
+            make_private(url.database)
         event.listen(engine, "connect", _write_ahead)
     return engine
 
@@ -176,20 +176,6 @@ def _connect_args(url: URL) -> dict[str, Any]:
     if url.get_driver_name() in ("psycopg", "psycopg2"):  # or a database in SQL_ASCII would give bytes instead of text
         return {"client_encoding": "utf8"}
     return {}
-
-
-def _make_private(file: str) -> None:
-    """Make the file one that no other user may read, or that only the group may in a shared directory.
-
-    SQLite gives the files beside it the same mode.
-    """
-    if not file or file.startswith(("file:", ":")):
-        return
-    with suppress(OSError):  # it exists already, or cannot be made, which SQLite reports
-        mode = 0o660 if is_shared(Path(file).parent) else 0o600
-        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        os.fchmod(descriptor, mode)
-        os.close(descriptor)
 
 
 def _is_sqlite(url: URL) -> bool:
@@ -239,6 +225,14 @@ def _lacks(engine: Engine) -> list[str]:
         there = {known["name"] for known in found.get_indexes(table.name)}
         statements += [CreateIndex(index) for index in indexes if index.name not in there]
     return [sql if isinstance(sql, str) else str(sql.compile(dialect=engine.dialect)) for sql in statements]
+
+
+def sqlite_schema() -> str:
+    """What makes a new SQLite database, for `sqlite_file.SCHEMA`."""
+    with tempfile.TemporaryDirectory() as directory:
+        file = f"{directory}/new.db"
+        open_engine(f"sqlite:///{file}").dispose()
+        return schema_of(file)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from ckanpackager.spool.worker_slots import Slot, Worker
 from ckanpackager.worker.signals import Stop, Stopped
 
 if TYPE_CHECKING:
-    from ckanpackager.statistics import StatisticsDatabase
+    from ckanpackager.statistics.recorder import Recorder
     from ckanpackager.worker.steps import WorkerContext
 
 Show = Callable[[Job, int, int | None], None]
@@ -68,16 +68,13 @@ class Runner:
         store = open_store(self._settings)
 
         @cache
-        def opened() -> "StatisticsDatabase":
-            """Opened when it is needed: a database that is down keeps no archive from being built.
+        def opened() -> "Recorder":
+            """Opened when it is needed: a database that is down keeps no archive from being built."""
+            from ckanpackager.statistics.recorder import Recorder
 
-            SQLAlchemy comes with it, and costs an idle run more than all the rest.
-            """
-            from ckanpackager.statistics import open_statistics
+            return self._stack.enter_context(closing(Recorder(self._settings.statistics)))
 
-            return self._stack.enter_context(open_statistics(self._settings.statistics))
-
-        def statistics() -> "StatisticsDatabase":
+        def statistics() -> "Recorder":
             with self._opening:
                 return opened()
 

@@ -25,7 +25,7 @@ from ckanpackager.worker.engine import Engine
 from ckanpackager.worker.signals import Stop
 
 if TYPE_CHECKING:
-    from ckanpackager.statistics import StatisticsDatabase
+    from ckanpackager.statistics.recorder import Recorder
 
 DoneField = Literal["archive", "link_mailed_at", "request_counted_at", "failure_mailed_at", "error_counted_at"]
 Record = Callable[[], None]
@@ -40,7 +40,7 @@ class WorkerContext:
     spool: Spool
     store: Store
     engine: Engine
-    statistics: "Callable[[], StatisticsDatabase]"
+    statistics: "Callable[[], Recorder]"
     clock: Callable[[], float]
     tell: Callable[[Job, int, int | None], None]
     stop: Stop

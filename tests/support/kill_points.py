@@ -12,10 +12,10 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from ckanpackager import statistics
 from ckanpackager.cli.main import main
 from ckanpackager.http_client import Client
 from ckanpackager.mail import send, smtp_session
+from ckanpackager.statistics.recorder import Recorder
 from ckanpackager.worker import loop
 
 assert send and loop  # all that a worker needs is loaded before the first fork
@@ -24,7 +24,7 @@ TRACES = [
     (Client, "post"),
     (smtplib.SMTP, "rcpt"),
     (smtp_session.Session, "deliver"),
-    (statistics.StatisticsDatabase, "record_request"),
+    (Recorder, "record_request"),
 ]
 
 

@@ -5,14 +5,14 @@ import time
 import urllib.error
 import urllib.request
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.programs import needs_libraries
-from support.servers import packer, redis_server, s3_server
+from support.servers import packer, redis_server
 from support.workspace import CommandResult, Workspace
 from support.wsgi_client import SECRET, WsgiClient
 
@@ -22,12 +22,6 @@ from ckanpackager.demo.ckan_api import CkanApi
 from ckanpackager.receiver.application import make_application
 
 Run = Callable[..., CommandResult]
-
-
-@pytest.fixture(scope="module")
-def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    with s3_server(tmp_path_factory.mktemp("s3")) as environ:
-        yield environ
 
 
 @pytest.fixture

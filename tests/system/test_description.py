@@ -71,6 +71,21 @@ def refuse(api: CkanApi, *actions: str) -> None:
     api.fault = fault
 
 
+def test_a_site_that_cannot_describe_its_data_is_asked_twice_at_most(workspace: Workspace, api: CkanApi) -> None:
+    asked: list[str] = []
+
+    def fault(handler: Handler, action: str, params: dict[str, Any], nth: int) -> bool:
+        if failing := action == "resource_show":
+            asked.append(action)
+            handler.reply(503, "{}")
+        return failing
+
+    api.fault = fault
+    files = package(workspace, api)
+    assert list(files) == ["resource.csv", "README.txt", "datapackage.json"]
+    assert len(asked) == 2
+
+
 def test_a_table_is_followed_by_its_readme_and_its_description(workspace: Workspace, api: CkanApi) -> None:
     files = package(workspace, api, filters={"Name": ["one", "two"]}, sort="Name desc", limit=9)
     assert list(files) == ["resource.csv", "README.txt", "datapackage.json"]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.statistics_files import fill
 from support.web_servers import open_directory
 from support.workspace import as_user
 
@@ -19,14 +20,6 @@ ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a
 
 def settings(path: Path, **more: Any) -> Statistics:
     return Statistics(stats_db=f"sqlite:///{path}", **more)
-
-
-def fill(path: Path, *emails: str) -> None:
-    with open_statistics(settings(path)) as statistics:
-        for number, email in enumerate(emails):
-            statistics.record_request(job=f"r{number}", resource_id="r", email=email, count=1, now=100 + number)
-            words = f"refused {email}: mailbox unknown"
-            statistics.record_error(job=f"e{number}", resource_id="r", email=email, message=words, now=100 + number)
 
 
 @pytest.fixture

@@ -1,45 +1,20 @@
 """What every store promises, tried on a directory and on a bucket behind a real HTTP S3 API."""
 
-import os
 import threading
 import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import nullcontext
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from support.programs import is_there
-from support.servers import need_s3, s3_server
+from support.servers import need_s3
+from support.stores import FILE, KEY, LATER, content_of, directory_of, publish, publish_named
 
-from ckanpackager.archives import layout, object_store
+from ckanpackager.archives import layout
 from ckanpackager.archives.directory_store import DirectoryStore
 from ckanpackager.archives.object_store import ObjectStore
-from ckanpackager.errors import ConfigError, TemporaryFailure
-from ckanpackager.jobs.job import Archive
-
-KEY = "a" * 32
-FILE = "title-1970-01-01.zip"
-LATER = 3600.0  # seconds from now: all that a test published is older than that
-
-
-@pytest.fixture(scope="module")
-def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    with s3_server(tmp_path_factory.mktemp("s3")) as environ:
-        yield environ
-
-
-@pytest.fixture
-def bucket(tmp_path: Path, s3: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> ObjectStore:
-    for name, value in s3.items():
-        monkeypatch.setenv(name, value)
-    return ObjectStore(f"s3://archives/{tmp_path.name}", 60, temp_directory=str(tmp_path))
-
-
-def test_a_bucket_is_tried_here() -> None:
-    assert need_s3()
+from ckanpackager.archives.space import StoreSpace, measure_store
+from ckanpackager.config.settings import Archives, Settings
 
 
 @pytest.fixture(params=["directory", "bucket"] if is_there(need_s3) else ["directory"])
@@ -47,29 +22,6 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     store = request.getfixturevalue("bucket") if request.param == "bucket" else DirectoryStore(tmp_path / "store", 60)
     store.prepare()
     return store
-
-
-def publish(store: Any, now: float = 1000, content: bytes = b"zip", key: str = KEY, **more: Any) -> Archive:
-    directory = store.new_directory(key)
-    with store.part(directory) as part:
-        part.write_bytes(content)
-        return store.publish(part, directory, FILE, **{"rows": 3, "now": now} | more)
-
-
-def publish_named(store: Any, name: str, content: bytes, fingerprint: str | None = None) -> Archive:
-    with store.part(store.new_directory(KEY)) as part:
-        part.write_bytes(content)
-        return store.publish_named(part, name, rows=3, now=1000, fingerprint=fingerprint)
-
-
-def directory_of(archive: Archive) -> str:
-    return archive.name.partition("/")[0]
-
-
-def content_of(store: Any, archive: Archive) -> bytes:
-    if isinstance(store, ObjectStore):
-        return urllib.request.urlopen(store.link(archive, time.time() + 60, time.time()), timeout=10).read()
-    return (store.directory / archive.name).read_bytes()
 
 
 def test_a_published_archive_is_found_until_it_is_too_old(store: Any) -> None:
@@ -184,96 +136,34 @@ def test_a_named_package_stays_when_archives_are_removed(store: Any) -> None:
     assert store.find(KEY, 1001) is None
 
 
-# A bucket's own
+# How much there is, and what would go
 
 
-def test_a_signed_link_is_good_without_credentials_and_names_the_file(bucket: ObjectStore) -> None:
-    archive = publish(bucket)
-    with urllib.request.urlopen(bucket.link(archive, time.time() + 60, time.time()), timeout=10) as answer:
-        assert answer.read() == b"zip"
-        assert answer.headers["Content-Type"] == "application/zip"
-        assert answer.headers["Content-Disposition"] == f'attachment; filename="{FILE}"'
+def measured(store: Any) -> StoreSpace:
+    is_bucket = isinstance(store, ObjectStore)
+    where = {"store_url": store.bucket.url} if is_bucket else {"store_directory": str(store.directory)}
+    return measure_store(Settings(archives=Archives(**where, keep_archives=7)))  # type: ignore[arg-type]
 
 
-def test_a_link_is_signed_for_seven_days_at_most(bucket: ObjectStore) -> None:
-    link = bucket.link(publish(bucket), time.time() + 30 * 86400, time.time())
-    assert "X-Amz-Expires=604800" in link
+def test_what_a_store_holds_is_measured(store: Any) -> None:
+    assert measured(store)[2:] == (0, None)
+    publish(store, content=bytes(1000))
+    publish_named(store, "gbif", bytes(5000))
+    space = measured(store)
+    assert space.archives == 2 and 6000 <= space.used < 9000
+    assert (space.free is None) == isinstance(store, ObjectStore)
+    assert space.next_expiry is not None and abs(space.next_expiry - time.time() - 7 * 86400) < LATER
 
 
-def test_a_bucket_that_is_served_has_plain_links(bucket: ObjectStore) -> None:
-    served = ObjectStore(bucket.bucket.url, 60, download_url="https://data.example.org/dl")
-    archive = publish(bucket)
-    assert served.link(archive, 0, 0) == f"https://data.example.org/dl/{archive.name}"
+def test_what_has_expired_is_listed_and_stays(store: Any) -> None:
+    archive, used = publish(store), publish(store)
+    assert store.expired(time.time() + LATER, {directory_of(used)}) == [directory_of(archive)]
+    assert store.get(directory_of(archive)) == archive
 
 
-def test_a_large_archive_is_uploaded_in_parts_and_whole(bucket: ObjectStore) -> None:
-    content = os.urandom(1 << 20) * 20
-    archive = publish(bucket, content=content)
-    assert archive.size == len(content)
-    assert content_of(bucket, archive) == content
-
-
-def test_an_upload_that_is_interrupted_leaves_nothing(bucket: ObjectStore, tmp_path: Path) -> None:
-    class Interrupted(BaseException):
-        """As the stop of a worker is, from a signal handler."""
-
-    opened = iter([False])  # first it is read for its checksum
-
-    class Interrupting(type(tmp_path)):  # type: ignore[misc]
-        def open(self, *words: Any, **options: Any) -> Any:
-            file, reads = super().open(*words, **options), iter(range(2))
-            if next(opened, True):
-                read = file.read
-                file = SimpleNamespace(read=lambda size: read(size) if next(reads, None) is not None else stop())
-                return nullcontext(file)
-            return file
-
-    def stop() -> bytes:
-        raise Interrupted
-
-    directory = bucket.new_directory(KEY)
-    with bucket.part(directory) as part:
-        part.write_bytes(bytes(40 << 20))
-        with pytest.raises(Interrupted):
-            bucket.publish(Interrupting(part), directory, FILE, rows=1, now=1000)
-    assert bucket.get(directory) is None
-    assert list(bucket.bucket.entries(directory)) == []
-
-
-def test_what_packers_left_that_died_is_removed_after_a_day(
-    bucket: ObjectStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    directory = bucket.new_directory(KEY)
-    with bucket.part(directory) as part:
-        part.write_bytes(b"zip")
-        bucket.bucket.upload(part, f"{directory}/0/{FILE}")
-    archive = publish(bucket)
-    young, built = bucket.remove_orphans(time.time(), lambda key: False), None
-    monkeypatch.setattr(object_store, "_ORPHANED", -LATER)
-    built = bucket.remove_orphans(time.time() + LATER, lambda key: key == KEY)
-    assert (young, built) == (0, 0)
-    assert bucket.remove_orphans(time.time() + LATER, lambda key: False) == 1
-    assert list(bucket.bucket.entries(directory)) == []
-    assert bucket.get(directory_of(archive)) == archive
-
-
-def test_a_bucket_that_does_not_answer_is_a_temporary_failure(
-    bucket: ObjectStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
-    monkeypatch.setattr("ckanpackager.archives.bucket._RETRIES", {"max_retries": 0})
-    with pytest.raises(TemporaryFailure, match=r"^store s3://archives/\S+: .*; make sure that it answers"):
-        bucket.find(KEY, 1)
-
-
-def test_a_bucket_that_is_not_there_is_a_temporary_failure(bucket: ObjectStore) -> None:
-    nowhere = ObjectStore("s3://nowhere", 60)
-    for use in (lambda: publish(nowhere), lambda: nowhere.named("gbif"), nowhere.clear):
-        with pytest.raises(TemporaryFailure, match=r"^store s3://nowhere: "):
-            use()
-
-
-def test_a_url_of_no_bucket_is_a_fault_of_the_configuration() -> None:
-    pytest.importorskip("obstore")
-    with pytest.raises(ConfigError, match=r"^store_url: "):
-        ObjectStore("s4://archives", 60).prepare()
+def test_archives_of_named_packages_are_removed_only_if_they_are_meant(store: Any) -> None:
+    publish(store)
+    kept = publish_named(store, "gbif", b"x")
+    assert store.clear() == 1 and store.named("gbif") == kept
+    assert store.clear(named=True) == 1 and store.named("gbif") is None
+    assert measured(store).archives == 0

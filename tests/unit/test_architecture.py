@@ -54,6 +54,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cli": PURE
     | {
         "config",
+        "formats",
         "spool",
         "status",
         "statistics",

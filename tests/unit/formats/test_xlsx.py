@@ -11,21 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.workbooks import TEXTS, write_workbook
 
-from ckanpackager.archives.zip64 import ZipArchive
 from ckanpackager.demo import sample
 from ckanpackager.errors import PermanentFailure, TemporaryFailure
-from ckanpackager.formats import xlsx
 from ckanpackager.formats.json_values import Number
 from ckanpackager.formats.xlsx import ROWS_AT_ONCE
 
 openpyxl = pytest.importorskip("openpyxl")
 unescape = pytest.importorskip("openpyxl.utils.escape").unescape
-
-
-def write_workbook(path: Path, fields: Sequence[tuple[str, str]], rows: Any, **limits: int) -> list[str]:
-    with path.open("w+b") as file:
-        return xlsx.write_workbook(ZipArchive(file, level=1, now=0, zip64=False), fields, rows, **limits)
 
 
 def cells(tmp_path: Path, type: str, values: Sequence[Any]) -> list[Any]:
@@ -42,30 +36,6 @@ def values(tmp_path: Path, type: str, given: Sequence[Any]) -> list[Any]:
 def sheets(path: Path) -> dict[str, list[tuple[Any, ...]]]:
     book = openpyxl.load_workbook(path)
     return {sheet.title: list(sheet.iter_rows(values_only=True)) for sheet in book}
-
-
-TEXTS = [
-    "=SUM(1,2)",
-    "+44 20 7946 0000",
-    "-",
-    "@here",
-    "000123",
-    "12345678901234567890",
-    "1e5",
-    "TRUE",
-    "2018-12-17",
-    " leading",
-    "trailing ",
-    "\ttab and line\nand return\r\n",
-    "\r",
-    " ",
-    "<b>&amp;</b> \"'",
-    "]]>",
-    "Seen 🦋, 東京都, “Frühling”",
-    "\x7f\x85\u2028",
-    "x" * 32_767,
-    "_x", "_x_", "x000B_", "_X000B_",
-]  # fmt: skip
 
 
 def test_text_stays_text(tmp_path: Path) -> None:

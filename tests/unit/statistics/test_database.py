@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.statistics_files import make_original
 
 from ckanpackager.config.settings import Statistics
 from ckanpackager.errors import ConfigError, TemporaryFailure
@@ -34,20 +35,7 @@ def hidden(path: Path) -> Iterator[StatisticsDatabase]:
 
 @pytest.fixture
 def original(path: Path) -> Path:
-    """A database as the original left it, with rows in it."""
-    with closing(sqlite3.connect(path)) as database:
-        database.executescript("""
-            CREATE TABLE requests (id INTEGER PRIMARY KEY, timestamp INTEGER, resource_id VARCHAR, email VARCHAR,
-                                   count INTEGER, domain VARCHAR);
-            CREATE TABLE errors (id INTEGER PRIMARY KEY, timestamp INTEGER, resource_id VARCHAR, email VARCHAR,
-                                 message VARCHAR);
-            CREATE TABLE totals (id INTEGER PRIMARY KEY, resource_id VARCHAR, emails INTEGER, requests INTEGER,
-                                 errors INTEGER);
-            INSERT INTO requests VALUES (1, 100, 'r', 'Ann@example.org', 7, 'example.org'),
-                                        (2, 200, 'r', 'ann@example.org', NULL, 'example.org');
-            INSERT INTO errors VALUES (1, 150, 'r', 'ann@example.org', 'Traceback');
-            INSERT INTO totals VALUES (1, '*', 2, 2, 1), (2, 'r', 2, 2, 1);
-        """)
+    make_original(path)
     return path
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.statistics_files import fill
 
 from ckanpackager.config.settings import Statistics
 from ckanpackager.errors import ConfigError
@@ -22,14 +23,6 @@ def path(tmp_path: Path) -> Path:
 
 def settings(path: Path, **more: Any) -> Statistics:
     return Statistics(stats_db=f"sqlite:///{path}", **more)
-
-
-def fill(path: Path, *emails: str) -> None:
-    with open_statistics(settings(path)) as statistics:
-        for number, email in enumerate(emails):
-            statistics.record_request(job=f"r{number}", resource_id="r", email=email, count=1, now=100 + number)
-            words = f"refused {email}: mailbox unknown"
-            statistics.record_error(job=f"e{number}", resource_id="r", email=email, message=words, now=100 + number)
 
 
 def anonymize(path: Path, *, dry_run: bool = False, **scheme: Any) -> dict[str, int]:
