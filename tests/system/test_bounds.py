@@ -298,6 +298,22 @@ def test_requests_of_an_address_within_a_day_are_bounded_whatever_became_of_them
     assert client.post("/package_datastore", **parameters).status == 200
 
 
+def test_another_spelling_of_an_address_evades_no_bound(tmp_path: Path) -> None:
+    spellings = [
+        "ann@münchen.example",
+        "ANN@MÜNCHEN.example",
+        "ann@xn--mnchen-3ya.example",
+        "ann@\N{FULLWIDTH LATIN SMALL LETTER M}ünchen.example",
+    ]
+    for bound in ("max_jobs_per_email", "max_jobs_per_email_per_day"):
+        (tmp_path / bound).mkdir()
+        client = WsgiClient(tmp_path / bound, **{bound: 1})
+        answers = [
+            client.post("/package_datastore", **{**REQUESTS["package_datastore"], "email": e}) for e in spellings
+        ]
+        assert [answer.status for answer in answers] == [200, 429, 429, 429]
+
+
 def age(workspace: Workspace, email: str, seconds: float) -> None:
     known = accepted.times(workspace.spool.files, email, time.time())
     accepted.write(workspace.spool.files, email, [moment - seconds for moment in known])

@@ -17,6 +17,7 @@ from ckanpackager.jobs.job import Attempt
 from ckanpackager.receiver.dashboard_actions import make_token
 from ckanpackager.spool import worker_slots
 from ckanpackager.spool.claim import Claim
+from ckanpackager.worker import room
 
 XSS = "<script>alert(1)</script>\"'&{title}%s`x`"
 PASSWORD = "a pass:word of this test"
@@ -191,6 +192,11 @@ def test_jobs_that_no_worker_takes_are_an_alert(client: WsgiClient) -> None:
 def test_an_outage_is_an_alert(client: WsgiClient) -> None:
     (client.spool / "alerts" / "mail").touch()
     assert "Mail has failed for more than an hour" in read(client).text
+
+
+def test_that_jobs_wait_for_room_is_an_alert_in_words(client: WsgiClient) -> None:
+    (client.spool / "alerts" / room.ALERT).touch()
+    assert "There is no room for archives, and jobs wait for it" in read(client).text
 
 
 def test_what_cannot_be_read_is_said_and_the_rest_is_shown(client: WsgiClient) -> None:
