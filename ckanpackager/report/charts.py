@@ -17,6 +17,7 @@ from ckanpackager.errors import one_line, printable
 WIDTH, HEIGHT = 400, 220  # of the drawing, in its own units: texts stay readable on a phone's 360 pixels
 _BAR = 26  # height of a horizontal bar, with the space around it
 _LABEL = 22  # characters of a name beside a bar; the whole name is in its <title>
+MOST_CHARACTERS = 120  # of a name, where there is room for it
 _TICKS = 4  # at most, beside zero
 _SVG = "http://www.w3.org/2000/svg"
 _COORDINATES = {"x", "y", "width", "height", "d", "transform"}
@@ -33,7 +34,7 @@ def thousands(number: int) -> str:
 
 def bars(title: str, rows: Rows, *, unit: str = "requests", show: Show = thousands, standalone: bool = False) -> str:
     """A horizontal bar for each name, the first at the top, with its number in `unit` beside it."""
-    named = [(clean(name), number) for name, number in rows]
+    named = [(shortened(clean(name), MOST_CHARACTERS), number) for name, number in rows]
     chart = pygal.HorizontalBar(
         **_LAYOUT,
         height=max(HEIGHT // 3, _BAR * len(named) + 10),
@@ -44,7 +45,7 @@ def bars(title: str, rows: Rows, *, unit: str = "requests", show: Show = thousan
         print_values_position="top",
         value_formatter=lambda number: show(round(number)),
     )
-    chart.x_labels = [_short(name) for name, _ in reversed(named)]
+    chart.x_labels = [shortened(name, _LABEL) for name, _ in reversed(named)]
     if named:
         chart.add("", [number for _, number in reversed(named)])
     tooltips = [f"{name}: {_counted(number, unit, show)}" for name, number in reversed(named)]
@@ -53,7 +54,7 @@ def bars(title: str, rows: Rows, *, unit: str = "requests", show: Show = thousan
 
 def columns(title: str, rows: Rows, *, unit: str = "requests", show: Show = thousands, standalone: bool = False) -> str:
     """A column for each day, month or year, from left to right."""
-    named = [(clean(name), number) for name, number in rows]
+    named = [(shortened(clean(name), MOST_CHARACTERS), number) for name, number in rows]
     most = max((number for _, number in named), default=0)
     ticks = _ticks(most)
     step = -(-len(named) // _TICKS) or 1
@@ -98,8 +99,8 @@ def clean(text: str) -> str:
     return _NO_XML.sub("\N{REPLACEMENT CHARACTER}", printable(one_line(text)))
 
 
-def _short(name: str) -> str:
-    return name if len(name) <= _LABEL else f"{name[: _LABEL - 1]}…"
+def shortened(name: str, most: int) -> str:
+    return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
 def _finished(chart: "pygal.graph.graph.Graph", title: str, about: str, tooltips: list[str], standalone: bool) -> str:

@@ -102,7 +102,7 @@ def _section(dimension: Dimension, rows: list[Figures]) -> str:
 
 
 def _in_full(dimension: Dimension, name: str) -> str:
-    words = in_words(dimension, name)
+    words = charts.shortened(in_words(dimension, name), charts.MOST_CHARACTERS)
     return f"{words}: {FAILURE_KINDS[name]}" if dimension == "kind" and name in FAILURE_KINDS else words
 
 
