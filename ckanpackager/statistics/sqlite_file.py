@@ -9,6 +9,7 @@ from urllib.parse import quote
 from ckanpackager.durable_files import is_shared
 
 BUSY = 30  # seconds that SQLite waits for other writers; `?timeout=` in the URL overrides it
+READER_BUSY = 1  # the same for readers, since a receiver has few threads; they ask a few times
 SCHEMA = Path(__file__).with_name("sqlite_schema.sql")
 """All statements for a new database, with an empty line between them; `make schema` writes it (a test compares)."""
 
