@@ -130,6 +130,13 @@ def open_to_read(stats_db: str) -> Engine:
         raise
 
 
+def open_unchanged(stats_db: str) -> Engine:
+    """The same, and the database stays as it is, incomplete or not there: then nothing is in it."""
+    url = make_url(stats_db)
+    missing = _is_sqlite_file(url) and not os.path.exists(str(url.database))
+    return _engine("sqlite://" if missing else stats_db, READER_BUSY, unchanged=True)
+
+
 def is_complete(engine: Engine) -> bool:
     """Whether no column lacks and totals and sums are kept, which are made last: four small queries."""
     return _can_be_read(engine, *_TABLES.sorted_tables, TOTALS, SUMS)
@@ -161,7 +168,7 @@ def missing_columns(engine: Engine) -> set[Column[Any]]:
     return missing
 
 
-def _engine(stats_db: str, busy: float) -> Engine:
+def _engine(stats_db: str, busy: float, *, unchanged: bool = False) -> Engine:
     try:
         url = make_url(stats_db)
         engine = create_engine(url, pool_pre_ping=True, connect_args=_connect_args(url, busy))
@@ -172,9 +179,9 @@ def _engine(stats_db: str, busy: float) -> Engine:
         raise ConfigError(f"stats_db: {one_line(error, MESSAGE_LENGTH)}") from None
     except (TypeError, ValueError):  # their text could quote from the password
         raise ConfigError("stats_db: expected an SQLAlchemy URL, as in sqlite:////srv/ckanpackager/stats.db") from None
-    if _is_sqlite(url):
-        if url.database and not url.database.startswith(("file:", ":")):
-            make_private(url.database)
+    if _is_sqlite(url) and not unchanged:
+        if _is_sqlite_file(url):
+            make_private(str(url.database))
         event.listen(engine, "connect", _write_ahead)
     return engine
 
@@ -189,6 +196,10 @@ def _connect_args(url: URL, busy: float) -> dict[str, Any]:
 
 def _is_sqlite(url: URL) -> bool:
     return url.get_backend_name() == "sqlite"
+
+
+def _is_sqlite_file(url: URL) -> bool:
+    return _is_sqlite(url) and bool(url.database) and not str(url.database).startswith(("file:", ":"))
 
 
 def _write_ahead(connection: Any, _record: Any) -> None:

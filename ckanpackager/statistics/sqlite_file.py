@@ -22,9 +22,11 @@ def connect(file: str) -> sqlite3.Connection:
 def make_private(file: str) -> bool:
     """Make an empty file that no other user may read, or that only the group may in a shared directory.
 
-    SQLite gives the files beside it the same mode.  False if it is there or cannot be made, which SQLite reports.
+    SQLite gives the files beside it the same mode.  A link to no file is followed, as SQLite does.
+    False if it is there or cannot be made, which SQLite reports.
     """
     with suppress(OSError):
+        file = os.path.realpath(file)
         mode = 0o660 if is_shared(Path(file).parent) else 0o600
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         os.fchmod(descriptor, mode)
