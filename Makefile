@@ -10,7 +10,7 @@ PYTEST ?=
 CKAN ?= 2.11.6
 BENCH ?=
 
-.PHONY: help demo test test-fast test-lowest test-ckan lint format bench example schema pictures dist clean
+.PHONY: help demo test test-fast test-lowest test-ckan lint format bench example man schema pictures dist clean
 
 help:
 	@echo "make demo         a demonstration on this machine, from a request to the mailed link"
@@ -22,6 +22,7 @@ help:
 	@echo "make format       let ruff format the code"
 	@echo "make bench        measure (BENCH='100000 1000000' gives the numbers of rows)"
 	@echo "make example      write ckanpackager.yaml.example from the settings"
+	@echo "make man          write the man pages in docs/man from the help of the commands"
 	@echo "make schema       write the tables of a new SQLite database from those of SQLAlchemy"
 	@echo "make pictures     make the README's pictures anew (needs Chromium)"
 	@echo "make dist         build and check the sdist and the wheel, in dist/"
@@ -57,6 +58,9 @@ bench: $(VENV)/installed-test
 
 example: $(VENV)/installed
 	$(BIN)/python -c "from ckanpackager.config.example import documented_example; print(documented_example(), end='')" > ckanpackager.yaml.example
+
+man: $(VENV)/installed-test
+	$(BIN)/python docs/man/make.py
 
 schema: $(VENV)/installed
 	$(BIN)/python -c "from ckanpackager.statistics.schema import sqlite_schema; print(sqlite_schema(), end='')" > schema.sql

@@ -23,7 +23,8 @@ LEFT_OUT = {".gitignore"}  # of the files that git knows
 NOT_COPIED = shutil.ignore_patterns(
     *(".git", ".venv*", ".demo", ".hypothesis", ".*_cache", "build", "dist", "*.egg-info", "__pycache__")
 )
-SHARE = f"ckanpackager-{ckanpackager.__version__}.data/data/share/ckanpackager"
+DATA = f"ckanpackager-{ckanpackager.__version__}.data/data"
+SHARE = f"{DATA}/share/ckanpackager"
 
 
 class Distributions(NamedTuple):
@@ -80,12 +81,14 @@ def test_the_wheel_has_every_module_and_the_files_beside_them(built: Distributio
     assert not {name for name in names if name.startswith(("tests/", "bench/"))}
 
 
-def test_the_wheel_has_the_documented_example_and_the_files_for_web_servers(built: Distributions) -> None:
+def test_the_wheel_has_the_documented_example_the_man_pages_and_the_files_for_servers(built: Distributions) -> None:
     contrib = ROOT / "contrib"
     folders = ("apache", "celery", "cgi", "cron", "logrotate", "nginx", "prometheus", "systemd")
     shipped = [path for folder in folders for path in (contrib / folder).iterdir()]
     with zipfile.ZipFile(built.wheel) as wheel:
         assert wheel.read(f"{SHARE}/ckanpackager.yaml.example").decode() == documented_example()
+        for path in (ROOT / "docs" / "man").glob("*.1"):
+            assert wheel.read(f"{DATA}/share/man/man1/{path.name}") == path.read_bytes()
         for path in shipped:
             assert wheel.read(f"{SHARE}/{path.relative_to(contrib)}") == path.read_bytes()
 

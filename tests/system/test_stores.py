@@ -12,6 +12,9 @@ from support.stores import FILE, KEY, LATER, content_of, directory_of, publish, 
 
 from ckanpackager.archives import layout
 from ckanpackager.archives.directory_store import DirectoryStore
+from ckanpackager.archives.object_store import ObjectStore
+from ckanpackager.archives.space import StoreSpace, measure_store
+from ckanpackager.config.settings import Archives, Settings
 
 
 @pytest.fixture(params=["directory", "bucket"] if is_there(need_s3) else ["directory"])
@@ -131,3 +134,36 @@ def test_a_named_package_stays_when_archives_are_removed(store: Any) -> None:
     assert (store.clear(), store.expire(1e12, ())) == (0, 0)
     assert store.named("gbif") == archive
     assert store.find(KEY, 1001) is None
+
+
+# How much there is, and what would go
+
+
+def measured(store: Any) -> StoreSpace:
+    is_bucket = isinstance(store, ObjectStore)
+    where = {"store_url": store.bucket.url} if is_bucket else {"store_directory": str(store.directory)}
+    return measure_store(Settings(archives=Archives(**where, keep_archives=7)))  # type: ignore[arg-type]
+
+
+def test_what_a_store_holds_is_measured(store: Any) -> None:
+    assert measured(store)[2:] == (0, None)
+    publish(store, content=bytes(1000))
+    publish_named(store, "gbif", bytes(5000))
+    space = measured(store)
+    assert space.archives == 2 and 6000 <= space.used < 9000
+    assert (space.free is None) == isinstance(store, ObjectStore)
+    assert space.next_expiry is not None and abs(space.next_expiry - time.time() - 7 * 86400) < LATER
+
+
+def test_what_has_expired_is_listed_and_stays(store: Any) -> None:
+    archive, used = publish(store), publish(store)
+    assert store.expired(time.time() + LATER, {directory_of(used)}) == [directory_of(archive)]
+    assert store.get(directory_of(archive)) == archive
+
+
+def test_archives_of_named_packages_are_removed_only_if_they_are_meant(store: Any) -> None:
+    publish(store)
+    kept = publish_named(store, "gbif", b"x")
+    assert store.clear() == 1 and store.named("gbif") == kept
+    assert store.clear(named=True) == 1 and store.named("gbif") is None
+    assert measured(store).archives == 0
