@@ -35,13 +35,13 @@ _SERIES = {
 _FROM = {"sqlite": "n", "postgresql": "generate_series(CAST(1 AS bigint), {rows}) AS i"}
 REQUESTS = (
     "INSERT INTO requests (timestamp, resource_id, email, domain, count, format, bytes, task, job) SELECT "
-    "{now} - (i * 7919) % {year}, 'resource-' || (i * 31) % 5000, 'p' || (i * 17) % 100000 || '@x.org', "
-    "'domain-' || (i * 13) % 300 || '.example', i % 100000, CASE i % 3 WHEN 0 THEN 'csv' WHEN 1 THEN 'xlsx' "
+    "{now} - (i * 7919) % {year}, 'resource-' || ((i * 31) % 5000), 'p' || ((i * 17) % 100000) || '@x.org', "
+    "'domain-' || ((i * 13) % 300) || '.example', i % 100000, CASE i % 3 WHEN 0 THEN 'csv' WHEN 1 THEN 'xlsx' "
     "ELSE 'dwca' END, 100 * (i % 100000), 'package_datastore', 'job-' || i FROM {source}"
 )
 ERRORS = (
     "INSERT INTO errors (timestamp, resource_id, email, domain, message, kind, job) SELECT "
-    "{now} - (i * 7919) % {year}, 'resource-' || (i * 31) % 5000, 'p@x.org', 'x.org', 'm', "
+    "{now} - (i * 7919) % {year}, 'resource-' || ((i * 31) % 5000), 'p@x.org', 'x.org', 'm', "
     "CASE i % 2 WHEN 0 THEN 'site' ELSE 'refused' END, "
     "'error-' || i FROM {source}"
 )

@@ -1,5 +1,6 @@
 """Files that survive a crash of the machine: what was written, or renamed, is on disk when a call returns."""
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -34,6 +35,7 @@ def replace_whole(path: Path, content: bytes) -> None:
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         try:
+            check_replaceable(path)
             with part.open("xb") as file:
                 file.write(content)
                 file.flush()
@@ -45,6 +47,12 @@ def replace_whole(path: Path, content: bytes) -> None:
     except OSError as error:
         words = f"{path}: cannot be written: {error.strerror}; name a file in a directory that this user may write to"
         raise TemporaryFailure(words, kind="storage") from error
+
+
+def check_replaceable(path: Path) -> None:
+    """Raises OSError if a path leads to a device, a pipe or a socket, whose place no file must take."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise OSError(errno.EINVAL, "It is a device, a pipe or a socket", str(path))
 
 
 def is_shared(directory: Path) -> bool:

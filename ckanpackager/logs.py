@@ -21,7 +21,10 @@ class Formatter(logging.Formatter):
 
 
 def add_target(target: str) -> None:
-    """Also log to syslog, or to a file that may be rotated.  Raises ConfigError."""
+    """Also log to syslog, or to a file that may be rotated; each line once, however often it is named.
+
+    Raises ConfigError.
+    """
     import logging.handlers
 
     class PrivateFileHandler(logging.handlers.WatchedFileHandler):
@@ -31,6 +34,8 @@ def add_target(target: str) -> None:
             return open(self.baseFilename, "a", encoding=self.encoding, errors=self.errors, opener=_open_private)
 
     logger = logging.getLogger("ckanpackager")
+    if any(handler.name == target for handler in logger.handlers):  # `serve`: the command, and the receiver in it
+        return
     try:
         if target == "syslog":
             handler: logging.Handler = logging.handlers.SysLogHandler(SYSLOG)
@@ -40,6 +45,7 @@ def add_target(target: str) -> None:
             handler.setFormatter(Formatter(FORMAT))
     except OSError as error:
         raise ConfigError(f"log: {target}: {error.strerror or error}; name a file that this user may write") from error
+    handler.set_name(target)
     handler.setLevel(logging.INFO)
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)

@@ -8,12 +8,12 @@ import msgspec
 from ckanpackager.ckan.responses import error_message
 from ckanpackager.errors import PermanentFailure, TemporaryFailure
 from ckanpackager.hosts import without_secrets
-from ckanpackager.http_client import TRIES, Client
+from ckanpackager.http_client import Client
 
 MAX_ACTION = 8 * 1024 * 1024  # bytes; the largest package_show describes some thousand resources
 
 
-def show(client: Client, api_url: str, action: str, id: str, tries: int = TRIES) -> dict[str, Any]:
+def show(client: Client, api_url: str, action: str, id: str, tries: int | None = None) -> dict[str, Any]:
     """The result of a `..._show` action of the site that `api_url` is an action of.
 
     Raises PermanentFailure and TemporaryFailure.
@@ -21,7 +21,9 @@ def show(client: Client, api_url: str, action: str, id: str, tries: int = TRIES)
     return call(client, api_url, action, {"id": id}, tries)
 
 
-def call(client: Client, api_url: str, action: str, parameters: dict[str, Any], tries: int = TRIES) -> dict[str, Any]:
+def call(
+    client: Client, api_url: str, action: str, parameters: dict[str, Any], tries: int | None = None
+) -> dict[str, Any]:
     """The result of any action whose result is an object.  Raises PermanentFailure and TemporaryFailure."""
     url = urljoin(api_url, action)
 

@@ -9,7 +9,7 @@ import click
 from ckanpackager.cli.context import CliContext
 from ckanpackager.cli.output import Level as Colour
 from ckanpackager.cli.output import echo, echo_styled
-from ckanpackager.errors import CkanpackagerError
+from ckanpackager.errors import CkanpackagerError, one_line
 from ckanpackager.maintenance.finding import Finding, Level
 
 _SHOWN: dict[Level, tuple[str, Colour]] = {
@@ -76,6 +76,8 @@ def _nagios(context: CliContext, ckan: str | None) -> None:
         findings = list(_findings(context, ckan))
         code, line = plugin_line(findings, performance(context.settings, context.spool, time.time()))
     except CkanpackagerError as error:
-        code, line = UNKNOWN, f"CKANPACKAGER UNKNOWN - {str(error).splitlines()[0]}"
+        code, line = UNKNOWN, f"CKANPACKAGER UNKNOWN - {one_line(error)}"
+    except Exception as error:  # a fault of ours, which must not pass for a warning
+        code, line = UNKNOWN, f"CKANPACKAGER UNKNOWN - internal error: {type(error).__name__}: {one_line(error)}"
     echo(line)
     sys.exit(code)

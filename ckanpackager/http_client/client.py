@@ -55,7 +55,7 @@ class Client:
 
     `key` goes bare into the Authorization header, as CKAN expects it, to the hosts that `hosts` says.  Where it does
     not, the user and password of a URL go there.  `timeout` is in seconds; `min_download_rate` in bytes per second;
-    `wait` takes the seconds to wait before a request is repeated, up to `tries` times in all.
+    `wait` takes the seconds to wait before a request is repeated, up to `tries` times in all (None: TRIES).
     """
 
     def __init__(
@@ -66,12 +66,12 @@ class Client:
         hosts: HostPolicy,
         min_download_rate: float = 1000,
         wait: Callable[[float], None] = time.sleep,
-        tries: int = TRIES,
+        tries: int | None = None,
     ) -> None:
         self._key = key
         self._hosts = hosts
         self._timeout, self._rate = timeout, min_download_rate
-        self._wait, self._tries = wait, tries
+        self._wait, self._tries = wait, tries or TRIES
         self._bounds = Bounds()
         self._session = requests.Session()
         self._session.headers["User-Agent"] = f"ckanpackager/{__version__}"
@@ -82,12 +82,12 @@ class Client:
     def close(self) -> None:
         self._session.close()
 
-    def repeat(self, work: Callable[[int], T], tries: int = TRIES) -> T:
-        """Run `work` up to `tries` times until it succeeds; it gets the number of failed tries.
+    def repeat(self, work: Callable[[int], T], tries: int | None = None) -> T:
+        """Run `work` until it succeeds, up to `tries` times; it gets the number of failed tries.
 
         Raises what the last try raised: TemporaryFailure or PermanentFailure.
         """
-        last = min(tries, self._tries) - 1
+        last = min(tries or self._tries, self._tries) - 1
         for tried in range(last):
             try:
                 return work(tried)

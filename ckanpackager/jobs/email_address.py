@@ -24,6 +24,17 @@ def parse(text: str) -> tuple[str, str]:
     return local, ascii_domain
 
 
+def comparable(text: str) -> str:
+    """An address in the one form that all its spellings have: without case, and the domain as the DNS has it."""
+    if text.isascii():
+        return text.lower()
+    try:
+        local, domain = parse(text)
+    except ValueError:
+        return text.lower()
+    return f"{local.lower()}@{domain}"
+
+
 def _ascii(domain: str) -> str:
     """The domain in ASCII (RFC 5891); an empty one if there is none.
 

@@ -7,6 +7,7 @@ from msgspec import Meta, Struct
 
 from ckanpackager.errors import BadRequest
 from ckanpackager.jobs.faults import in_words
+from ckanpackager.jobs.older_jobs import renewed
 from ckanpackager.jobs.parameters import check
 from ckanpackager.jobs.request import Queue, Request, cache_key, named_key
 
@@ -117,7 +118,7 @@ def encode(job: Job) -> bytes:
 def decode(id: str, content: bytes) -> Job:
     """The job that a file's name and content describe.  Raises BadRequest."""
     try:
-        job = _DECODER.decode(content)
+        job = _DECODER.decode(renewed(content))
         check(job.request, with_requester=not job.package)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise BadRequest(f"no valid job: {in_words(error)}") from None

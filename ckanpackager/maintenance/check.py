@@ -55,7 +55,7 @@ def run(settings: Settings, ckan: str | None, *, file: Path | None = None, fix: 
     yield _compression(settings)
     yield from check_engine.engine(settings)
     yield tried("darwin core", lambda: _darwin_core(settings))
-    if spool.directory.is_dir():
+    if os.path.isdir(spool.directory):
         yield from _work(spool, now)
         yield from _named_packages(settings, spool, now)
     yield from _store(settings, now)
@@ -147,13 +147,13 @@ def _database(settings: Settings, *, fix: bool) -> Iterator[Finding]:
     """Whether the statistics can be read and written, and by whom if they are in a file of SQLite."""
     url = settings.statistics.stats_db
     path = Path(url.partition("?")[0].partition(":///")[2]) if url.startswith("sqlite") else None
-    if path and not path.exists() and path.parent.is_dir() and os.geteuid() == 0 != path.parent.stat().st_uid:
+    if path and os.geteuid() == 0 and not path.exists() and path.parent.is_dir() and path.parent.stat().st_uid != 0:
         if not fix:
             yield error(f"stats_db: {path} is missing; `ckanpackager check --fix` makes it for the owner of its folder")
             return
         yield repair.make_file("stats_db", path)
     yield tried("statistics", lambda: _statistics(settings))
-    if path is None or not path.is_file():
+    if path is None or not os.path.isfile(path):
         return
     for needed in (path, path.parent):
         if not os.access(needed, os.W_OK):

@@ -24,7 +24,7 @@ def directories(settings: Settings, *, fix: bool) -> Iterator[Finding]:
     """The spool, the store if it is a directory, and that of temporary files; with `fix` what is missing is made."""
     spool, min_free = Path(settings.spool.spool_directory), settings.archives.min_free_space
     yield from _directory("spool_directory", spool, 0o700, min_free, fix=fix)
-    if spool.is_dir():
+    if os.path.isdir(spool):
         yield from _folders(spool, fix=fix)
         yield from _clocks(Spool(spool))
     if not settings.archives.store_url:
@@ -35,14 +35,17 @@ def directories(settings: Settings, *, fix: bool) -> Iterator[Finding]:
 
 
 def _directory(key: str, path: Path, mode: int, min_free: int | None, *, fix: bool) -> Iterator[Finding]:
-    if not path.exists():
-        nearest = next(parent for parent in path.parents if parent.exists())
+    if not os.path.exists(path):  # Path's methods raise PermissionError where the way to it is barred
+        nearest = next(parent for parent in path.parents if os.path.exists(parent))
         if not nearest.is_dir():
             yield error(f"{key}: {path} cannot be made: Not a directory: {nearest}")
         elif fix:
             yield from repair.make(key, path, mode)
         elif not os.access(nearest, os.W_OK | os.X_OK):
-            yield error(f"{key}: {path} is missing, and this user may not make it in {nearest}; as root: check --fix")
+            yield error(
+                f"{key}: {path} is missing or out of reach: this user may not enter or change {nearest}; as root: "
+                "ckanpackager check --fix"
+            )
         elif os.geteuid() == 0 != nearest.stat().st_uid:
             yield error(f"{key}: {path} is missing; `ckanpackager check --fix` makes it for the owner of {nearest}")
         else:
@@ -81,7 +84,7 @@ def _written(key: str, path: Path, min_free: int | None) -> Finding:
         if free < 2 * min_free:
             return warning(f"{words}, and jobs wait below min_free_space, {min_free / 1e9:.1f} GB; make room")
         return ok(words)
-    if free < _LITTLE or free < _LITTLE_SHARE * size:
+    if size and (free < _LITTLE or free < _LITTLE_SHARE * size):  # 0: the file system does not tell
         return warning(f"{words}, {free / size:.0%} of the file system; make room, or keep archives for a shorter time")
     return ok(words)
 
@@ -148,7 +151,7 @@ def _owners(settings: Settings) -> Iterator[Finding]:
     paths = {"spool_directory": Path(settings.spool.spool_directory)}
     if not settings.archives.store_url:
         paths["store_directory"] = Path(settings.archives.store_directory)
-    states = {key: path.stat() for key, path in paths.items() if path.is_dir()}
+    states = {key: path.stat() for key, path in paths.items() if os.path.isdir(path)}
     if os.geteuid() == 0 and len({state.st_uid for state in states.values()}) > 1:
         shared = stat.S_ISGID | stat.S_IWGRP
         if len({state.st_gid for state in states.values()}) > 1 or any(

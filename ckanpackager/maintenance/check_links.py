@@ -1,10 +1,10 @@
 """`ckanpackager check`: whether archives and job pages can be reached at the addresses that requesters get."""
 
 import json
+import os
 import secrets
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from ckanpackager.archives.store import open_store
@@ -31,7 +31,7 @@ def links(settings: Settings) -> Iterator[Finding]:
 
 def _archive(key: str, settings: Settings) -> Iterator[Finding]:
     """Put a file into the store as if it were an archive, fetch it by its link, and remove it."""
-    missing = not settings.archives.store_url and not Path(settings.archives.store_directory).is_dir()
+    missing = not settings.archives.store_url and not os.path.isdir(settings.archives.store_directory)
     if missing or is_example_host(settings.mail.download_url):
         return  # another finding says it
     content = secrets.token_bytes(64)

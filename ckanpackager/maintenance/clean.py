@@ -35,7 +35,7 @@ def clean(spool: Spool, store: Store, settings: Settings, now: float, *, dry_run
     if (days := settings.statistics.keep_statistics) is not None:
         from ckanpackager.statistics import open_statistics  # SQLAlchemy takes its time, and most sites keep all
 
-        with open_statistics(settings.statistics, to_read=dry_run) as statistics:
+        with open_statistics(settings.statistics, unchanged=dry_run) as statistics:
             before = now - days * DAY
             removed["requests and errors"] = (
                 statistics.count_older(before) if dry_run else statistics.remove_older(before)

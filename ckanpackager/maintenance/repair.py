@@ -76,6 +76,9 @@ def give_to_owner(spool: Path, folders: Sequence[str]) -> Iterator[Finding]:
 
     A link is never followed: root works here in directories of another user.
     """
+    if spool.is_symlink():
+        yield error(f"spool_directory: {spool} is a link, which is not followed here; name {spool.resolve()} instead")
+        return
     shared = is_shared(spool)
     changed, refused = 0, ""
     with _open(spool) as top:

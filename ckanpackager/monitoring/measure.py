@@ -71,14 +71,12 @@ def _build() -> Metric:
 
 
 def _jobs(settings: Settings, spool: Spool, now: float) -> Iterator[Metric]:
-    jobs: list[Labelled] = [(("waiting", queue), spool.length(queue)) for queue in QUEUES]
+    queues = {queue: spool.waiting(queue, now) for queue in QUEUES}
+    jobs: list[Labelled] = [(("waiting", queue), waiting.length) for queue, waiting in queues.items()]
     jobs += [((state, ""), spool.length(folder)) for folder, state in _STATES.items()]
     yield Metric("jobs", "Job files in the spool, by state and queue.", jobs, ("state", "queue"))
-    oldest, overdue = [], []
-    for queue in QUEUES:
-        arrived, since = spool.oldest(queue), spool.overdue_since(queue, now)
-        oldest.append(((queue,), 0 if arrived is None else max(0.0, now - arrived)))
-        overdue.append(((queue,), 0 if since is None else now - since))
+    oldest = [((queue,), _age(waiting.oldest, now)) for queue, waiting in queues.items()]
+    overdue = [((queue,), _age(waiting.overdue_since, now)) for queue, waiting in queues.items()]
     words = "Time since the oldest waiting job arrived; it may wait for another attempt. 0: none waits."
     yield Metric("oldest_job_age_seconds", words, oldest, ("queue",))
     words = "For how long a job has been waiting for a worker that could run it. 0: none waits."
@@ -88,6 +86,10 @@ def _jobs(settings: Settings, spool: Spool, now: float) -> Iterator[Metric]:
     causes = [(("request",), float(mistaken)), (("service",), float(alarms))]
     words = "Jobs that failed within the last 24 hours, by what was at fault: the request itself, or anything else."
     yield Metric("jobs_failed_last_day", words, causes, ("cause",))
+
+
+def _age(moment: float | None, now: float) -> float:
+    return 0.0 if moment is None else max(0.0, now - moment)
 
 
 def _workers(settings: Settings, spool: Spool, now: float) -> Iterator[Metric]:

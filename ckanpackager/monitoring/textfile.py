@@ -4,6 +4,7 @@ import os
 import tempfile
 from pathlib import Path
 
+from ckanpackager.durable_files import check_replaceable
 from ckanpackager.errors import TemporaryFailure
 
 _MODE = 0o644  # node_exporter is another user
@@ -16,6 +17,7 @@ def replace(path: Path, content: bytes) -> None:
     """
     written = None
     try:
+        check_replaceable(path)
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
             written = file.name
             file.write(content)

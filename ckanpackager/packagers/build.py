@@ -17,6 +17,7 @@ from ckanpackager.hosts import HostPolicy
 from ckanpackager.http_client import Client
 from ckanpackager.jobs.job import Archive
 from ckanpackager.jobs.request import Request
+from ckanpackager.packagers import description
 from ckanpackager.packagers.context import PackagingContext, Result, packager
 from ckanpackager.packagers.title import title_of
 
@@ -97,7 +98,7 @@ def _write(part: Path, request: Request, settings: Settings, bounds: Bounds, tel
         )
         with writer.create(part, settings.archives, now, bounds.look) as writing:
             result = packager(request.task)(request, writing, packaging)
-        if not result.description.title:
+        if not result.description.title and not description.is_wanted(packaging):  # or the site was asked already
             titled = replace(result.description, title=title_of(request, client))
             result = dataclasses.replace(result, description=titled)
         return result

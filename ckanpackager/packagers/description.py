@@ -19,7 +19,7 @@ from ckanpackager.metadata.dataset import Dataset, Resource, dataset_from, resou
 from ckanpackager.packagers.context import PackagingContext
 
 _API = "/api/3/action/"
-_TRIES = 2  # a site that does not answer these must not keep the data back for long
+TRIES = 2  # a site that does not answer these must not keep the data back for long
 
 
 def is_wanted(context: PackagingContext) -> bool:
@@ -53,14 +53,14 @@ def about_resource(context: PackagingContext, address: str, resource_id: str) ->
         return About()
     api = address if "/api/" in address else f"{site}{_API}"
     try:
-        shown = actions.show(context.client, api, "resource_show", resource_id, _TRIES)
+        shown = actions.show(context.client, api, "resource_show", resource_id, TRIES)
     except CkanpackagerError as error:
         return About(problem=str(error))
     resource = resource_from(shown, None)
     if not (dataset_id := text(shown, "package_id")):
         return About(resource=resource)
     try:
-        package = actions.show(context.client, api, "package_show", dataset_id, _TRIES)
+        package = actions.show(context.client, api, "package_show", dataset_id, TRIES)
     except CkanpackagerError as error:
         return About(resource=resource, problem=str(error))
     dataset = dataset_from(package, site)

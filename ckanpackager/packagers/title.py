@@ -4,6 +4,7 @@ from ckanpackager.ckan import actions
 from ckanpackager.errors import PermanentFailure, TemporaryFailure
 from ckanpackager.http_client import Client
 from ckanpackager.jobs.request import DatastoreRequest, Request
+from ckanpackager.packagers.description import TRIES
 
 
 def title_of(request: Request, client: Client) -> str:
@@ -11,6 +12,7 @@ def title_of(request: Request, client: Client) -> str:
     if not isinstance(request, DatastoreRequest):
         return ""
     try:
-        return str(actions.show(client, request.api_url, "resource_show", request.resource_id).get("name") or "")
+        shown = actions.show(client, request.api_url, "resource_show", request.resource_id, TRIES)
+        return str(shown.get("name") or "")
     except (PermanentFailure, TemporaryFailure):
         return ""

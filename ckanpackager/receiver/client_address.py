@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
 
+Address = IPv4Address | IPv6Address
 _MOST = 50  # addresses in one header that are looked at; no request comes through so many proxies
 
 
@@ -25,7 +26,7 @@ def client_address(environ: Mapping[str, Any], trusted_proxies: Sequence[str]) -
     networks = [ip_network(entry, strict=False) for entry in trusted_proxies]
     nearest = peer
     for entry in [peer, *reversed(said.split(",")[-_MOST:])]:
-        if (address := _address(entry)) is None:
+        if (address := address_in(entry)) is None:
             return nearest  # "unknown", or nonsense: the proxy that said so is all that is known
         nearest = str(address)
         if not any(address in network for network in networks):
@@ -33,7 +34,7 @@ def client_address(environ: Mapping[str, Any], trusted_proxies: Sequence[str]) -
     return nearest
 
 
-def _address(entry: str) -> IPv4Address | IPv6Address | None:
+def address_in(entry: str) -> Address | None:
     """The IP address of an entry, with or without a port, IPv4 in IPv6 as IPv4; None if it is none."""
     text = entry.strip()
     if text.startswith("["):

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from ckanpackager.config.settings import Statistics
 from ckanpackager.report.charts import bars, columns
 from ckanpackager.statistics import open_statistics
-from ckanpackager.statistics.figures import Dimension, Figures, top, without_gaps
+from ckanpackager.statistics.figures import Dimension, Figures, without_gaps
 from ckanpackager.statistics.periods import last_days, last_months, name_of
 from ckanpackager.status import human_size
 
@@ -31,7 +31,7 @@ def read_statistics(settings: Statistics, now: float) -> StatisticsFacts:
     with open_statistics(settings, to_read=True) as statistics:
         return StatisticsFacts(
             without_gaps(statistics.figures(by="day", period=days), days, "day"),
-            {dimension: statistics.figures(dimension, period=months) for dimension in _DIMENSIONS},
+            {dimension: statistics.figures(dimension, period=months, most=MOST) for dimension in _DIMENSIONS},
             name_of(months.since or 0, "month") + "-01",
             statistics.served(),
         )
@@ -71,7 +71,7 @@ def _short(number: int) -> str:
 
 
 def _bars(rows: list[Figures], dimension: Dimension) -> str:
-    named = [(row.name or _NAMELESS[dimension], row.requests) for row in top(rows, MOST) if row.requests]
+    named = [(row.name or _NAMELESS[dimension], row.requests) for row in rows if row.requests]
     return bars(f"Requests by {dimension}", named)
 
 

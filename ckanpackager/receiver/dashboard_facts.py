@@ -90,5 +90,6 @@ def _alerts(spool: Spool, service: ServiceStatus, waiting: list[WaitingJob], now
 _WORDS = {
     "packaging": "Packaging has failed for more than an hour; the jobs concerned are retried.",
     "mail": "Mail has failed for more than an hour; the jobs concerned are retried.",
+    "room": "There is no room for archives, and jobs wait for it: see min_free_space and store_max_size.",
     "statistics": "The statistics have failed for more than an hour; the jobs concerned are retried.",
 }

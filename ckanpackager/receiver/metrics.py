@@ -3,11 +3,11 @@
 import hmac
 import time
 from collections.abc import Mapping
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from typing import Any
 
 from ckanpackager.config.settings import Receiver
-from ckanpackager.receiver.client_address import client_address
+from ckanpackager.receiver.client_address import Address, address_in, client_address
 from ckanpackager.receiver.pages import PageRequest
 from ckanpackager.receiver.response import Response, error_response
 
@@ -43,12 +43,13 @@ def _is_listed(environ: Mapping[str, Any], receiver: Receiver) -> bool:
     """
     if not receiver.metrics_hosts:
         return False
-    client = client_address(environ, receiver.trusted_proxies)
-    if client == environ.get("REMOTE_ADDR") and any(name in environ for name in _OF_PROXIES):
+    client = address_in(client_address(environ, receiver.trusted_proxies))
+    if client is None or (any(name in environ for name in _OF_PROXIES) and _may_be_proxy(client, environ)):
         return False
-    try:
-        address = ip_address(client.partition("%")[0])
-    except ValueError:
-        return False  # a socket of the web server's machine
-    address = getattr(address, "ipv4_mapped", None) or address
-    return any(address in ip_network(entry, strict=False) for entry in receiver.metrics_hosts)
+    return any(client in ip_network(entry, strict=False) for entry in receiver.metrics_hosts)
+
+
+def _may_be_proxy(client: Address, environ: Mapping[str, Any]) -> bool:
+    """Whether a request came through proxies of which the nearest is not trusted, or one does not tell its client."""
+    told = str(environ.get("HTTP_X_FORWARDED_FOR") or "").split(",")
+    return client == address_in(str(environ.get("REMOTE_ADDR"))) or None in map(address_in, told)

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import time
 
 from ckanpackager.config.settings import Receiver
 from ckanpackager.errors import TemporaryFailure, TooMany
@@ -23,12 +24,13 @@ def enqueue(job: Job, limits: Receiver, spool: Spool) -> str:
             raise TooMany(words, "too many open requests of one address", RETRY_AFTER)
         if daily is None:
             return spool.enqueue(job)
-        known = accepted.times(spool.files, email, job.created)
+        now = time.time()  # not job.created: a request that came later may have been faster
+        known = accepted.times(spool.files, email, now)
         if len(known) >= daily:
-            seconds = max(1, math.ceil(known[-daily] + accepted.DAY - job.created))
+            seconds = max(1, math.ceil(known[-daily] + accepted.DAY - now))
             words = f"{email} has made {len(known)} requests within 24 hours, and {daily} are allowed; please try again"
             raise TooMany(f"{words} in {_hours(seconds)}", "too many requests of one address within a day", seconds)
-        accepted.write(spool.files, email, [*known, job.created])
+        accepted.write(spool.files, email, [*known, now])
         try:
             return spool.enqueue(job)
         except BaseException:

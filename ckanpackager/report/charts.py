@@ -17,10 +17,12 @@ from ckanpackager.errors import one_line, printable
 WIDTH, HEIGHT = 400, 220  # of the drawing, in its own units: texts stay readable on a phone's 360 pixels
 _BAR = 26  # height of a horizontal bar, with the space around it
 _LABEL = 22  # characters of a name beside a bar; the whole name is in its <title>
+MOST_CHARACTERS = 120  # of a name, where there is room for it
 _TICKS = 4  # at most, beside zero
 _SVG = "http://www.w3.org/2000/svg"
 _COORDINATES = {"x", "y", "width", "height", "d", "transform"}
 _DECIMALS = re.compile(r"\d+\.\d{3,}")
+_UNUSED = re.compile("^background$|^titles$|^plot overlay$|tooltip-overlay")
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 Rows = Sequence[tuple[str, int]]
 Show = Callable[[int], str]
@@ -32,7 +34,7 @@ def thousands(number: int) -> str:
 
 def bars(title: str, rows: Rows, *, unit: str = "requests", show: Show = thousands, standalone: bool = False) -> str:
     """A horizontal bar for each name, the first at the top, with its number in `unit` beside it."""
-    named = [(clean(name), number) for name, number in rows]
+    named = [(shortened(clean(name), MOST_CHARACTERS), number) for name, number in rows]
     chart = pygal.HorizontalBar(
         **_LAYOUT,
         height=max(HEIGHT // 3, _BAR * len(named) + 10),
@@ -43,16 +45,16 @@ def bars(title: str, rows: Rows, *, unit: str = "requests", show: Show = thousan
         print_values_position="top",
         value_formatter=lambda number: show(round(number)),
     )
-    chart.x_labels = [_short(name) for name, _ in reversed(named)]
+    chart.x_labels = [shortened(name, _LABEL) for name, _ in reversed(named)]
     if named:
         chart.add("", [number for _, number in reversed(named)])
-    tooltips = [f"{name}: {show(number)} {unit}".strip() for name, number in reversed(named)]
+    tooltips = [f"{name}: {_counted(number, unit, show)}" for name, number in reversed(named)]
     return _finished(chart, title, "; ".join(reversed(tooltips)), tooltips, standalone)
 
 
 def columns(title: str, rows: Rows, *, unit: str = "requests", show: Show = thousands, standalone: bool = False) -> str:
     """A column for each day, month or year, from left to right."""
-    named = [(clean(name), number) for name, number in rows]
+    named = [(shortened(clean(name), MOST_CHARACTERS), number) for name, number in rows]
     most = max((number for _, number in named), default=0)
     ticks = _ticks(most)
     step = -(-len(named) // _TICKS) or 1
@@ -69,7 +71,7 @@ def columns(title: str, rows: Rows, *, unit: str = "requests", show: Show = thou
     chart.x_labels = [name for name, _ in named]
     if named:
         chart.add("", [number for _, number in named])
-    tooltips = [f"{name}: {show(number)} {unit}".strip() for name, number in named]
+    tooltips = [f"{name}: {_counted(number, unit, show)}" for name, number in named]
     return _finished(chart, title, _summary(named, unit, show), tooltips, standalone)
 
 
@@ -77,7 +79,11 @@ def _summary(rows: Rows, unit: str, show: Show) -> str:
     if not rows:
         return "Nothing in this period."
     name, most = max(rows, key=lambda row: row[1])
-    return f"From {rows[0][0]} to {rows[-1][0]}; the most in {name}: {show(most)} {unit}".strip()
+    return f"From {rows[0][0]} to {rows[-1][0]}; the most in {name}: {_counted(most, unit, show)}"
+
+
+def _counted(number: int, unit: str, show: Show) -> str:
+    return f"{show(number)} {unit.removesuffix('s') if number == 1 else unit}".strip()
 
 
 def _ticks(most: int) -> list[int]:
@@ -93,8 +99,8 @@ def clean(text: str) -> str:
     return _NO_XML.sub("\N{REPLACEMENT CHARACTER}", printable(one_line(text)))
 
 
-def _short(name: str) -> str:
-    return name if len(name) <= _LABEL else f"{name[: _LABEL - 1]}…"
+def shortened(name: str, most: int) -> str:
+    return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
 def _finished(chart: "pygal.graph.graph.Graph", title: str, about: str, tooltips: list[str], standalone: bool) -> str:
@@ -105,7 +111,7 @@ def _finished(chart: "pygal.graph.graph.Graph", title: str, about: str, tooltips
     root.attrib |= {"class": "chart", "role": "img", "aria-label": clean(title)}
     for element in list(root.iter()):
         for child in list(element):
-            if _tag(child) in ("defs", "title", "desc") or "tooltip-overlay" in child.get("class", ""):
+            if _tag(child) in ("defs", "title", "desc") or _UNUSED.search(child.get("class", "")):
                 element.remove(child)
         _simplify(element.attrib)
     for bar, tooltip in zip([bar for bar in root.iter() if bar.get("class") == "bar"], tooltips, strict=True):
@@ -158,7 +164,6 @@ STYLE = """
   .chart { --chart-ink: #e6edf3; --chart-line: #3a434d; --chart-bar: #58a0e8; --chart-paper: #14181d }
 }
 .chart text { fill: var(--chart-ink) }
-.chart .background { fill: none }
 .chart .line { fill: none; stroke: var(--chart-line) }
 .chart .bar rect { fill: var(--chart-bar) }
 .chart .axis.x text, .chart text.no_data { text-anchor: middle }

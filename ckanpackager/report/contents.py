@@ -1,5 +1,6 @@
 """What a report tells: figures of a period, read from the statistics."""
 
+from datetime import datetime
 from typing import NamedTuple
 
 from ckanpackager.statistics import StatisticsDatabase
@@ -32,7 +33,7 @@ def read(statistics: StatisticsDatabase, period: Period, now: float) -> Contents
     """Read the figures of a period; one without an end goes on until now.  Raises TemporaryFailure."""
     total = next(iter(statistics.figures(period=period, emails=True)), Figures(emails=0))
     by_month = [row for row in statistics.figures(by="month", period=period) if row.period]
-    ended = now if period.until is None else min(period.until, now + DAY)
+    ended = now + 1 if period.until is None else min(period.until, now + 1)
     by = _unit(by_month, period, ended)
     rows = statistics.figures(by=by, period=period, emails=True)
     course = without_gaps(rows, Period(period.since, ended) if by_month else period, by)
@@ -41,6 +42,9 @@ def read(statistics: StatisticsDatabase, period: Period, now: float) -> Contents
 
 
 def _unit(months: list[Figures], period: Period, ended: float) -> Unit:
-    if period.since is not None and ended - period.since <= _DAYS * DAY:
+    began = period.since
+    if began is None and months:
+        began = datetime.fromisoformat(f"{months[0].period}-01T00:00+00:00").timestamp()
+    if began is not None and ended - began <= _DAYS * DAY:
         return "day"
     return "month" if len(months) <= _MONTHS else "year"

@@ -2,7 +2,7 @@
 
 from ckanpackager.report import charts
 from ckanpackager.statistics import StatisticsDatabase
-from ckanpackager.statistics.figures import OTHERS, Dimension, Figures, top, without_gaps
+from ckanpackager.statistics.figures import OTHERS, Dimension, Figures, without_gaps
 from ckanpackager.statistics.queries import Query
 
 MOST_BARS = 50
@@ -40,22 +40,14 @@ def chart_of(statistics: StatisticsDatabase, dimension: Dimension, query: Query)
         found = statistics.figures(by=query.by, period=query.period, resource_id=query.resource_id)
         rows = [(row.period, row.requests) for row in without_gaps(found, query.period, query.by)]
         return charts.columns(f"Requests by {query.by}", rows, standalone=True)
-    found = statistics.figures(dimension, period=query.period, resource_id=query.resource_id)
-    return bars(TITLES[dimension], dimension, found, min(query.limit, MOST_BARS), standalone=True)
+    most = min(query.limit, MOST_BARS)
+    found = statistics.figures(dimension, period=query.period, resource_id=query.resource_id, most=most)
+    return bars(TITLES[dimension], dimension, found, standalone=True)
 
 
-def bars(
-    title: str,
-    dimension: Dimension,
-    rows: list[Figures],
-    number: int,
-    *,
-    with_others: bool = True,
-    standalone: bool = False,
-) -> str:
-    """The most requested names, and the sum of the others; for kinds of errors, the most frequent."""
+def bars(title: str, dimension: Dimension, rows: list[Figures], *, standalone: bool = False) -> str:
+    """A bar for each name, with the number of its requests; for kinds of errors, of errors."""
     errors = dimension == "kind"
-    shown = [(in_words(dimension, row.name), row.errors if errors else row.requests) for row in top(rows, number)]
-    shown = shown if with_others else shown[:number]
+    shown = [(in_words(dimension, row.name), row.errors if errors else row.requests) for row in rows]
     counted = [(name, count) for name, count in shown if count]
     return charts.bars(title, counted, unit="errors" if errors else "requests", standalone=standalone)

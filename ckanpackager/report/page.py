@@ -97,12 +97,12 @@ def _section(dimension: Dimension, rows: list[Figures]) -> str:
     columns = (_ERRORS,) if errors else _COLUMNS if dimension in ("format", "task") else (*_COLUMNS, _ERRORS)
     table = _table(_HEADS[dimension], top(counted, _LINES), lambda row: _in_full(dimension, row.name), columns, title)
     note = f'<p class="note">{_NOTES[dimension]}</p>\n' if dimension in _NOTES else ""
-    chart = bars(title, dimension, counted, _BARS, with_others=False)
+    chart = bars(title, dimension, top(counted, _BARS)[:_BARS])
     return f'<section class="named"><div><h2>{title}</h2>\n{note}{chart}</div>\n{table}</section>'
 
 
 def _in_full(dimension: Dimension, name: str) -> str:
-    words = in_words(dimension, name)
+    words = charts.shortened(in_words(dimension, name), charts.MOST_CHARACTERS)
     return f"{words}: {FAILURE_KINDS[name]}" if dimension == "kind" and name in FAILURE_KINDS else words
 
 

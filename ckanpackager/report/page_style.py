@@ -14,7 +14,7 @@ header p, .note, dt { color: var(--soft) }
 header p { margin: 0 }
 h2 { font-size: 1.0625rem; font-weight: 600; margin: 0 0 .6rem }
 .note { font-size: .875rem; margin: 0 0 .5rem }
-.numbers { display: grid; grid-template-columns: repeat(auto-fit, minmax(10rem, 1fr)); gap: 1rem; margin: 1.5rem 0;
+.numbers { display: grid; grid-template-columns: repeat(auto-fit, minmax(8.5rem, 1fr)); gap: 1rem; margin: 1.5rem 0;
   padding: 1.25rem 0; border: solid var(--line); border-width: 1px 0 }
 .numbers div { display: flex; flex-direction: column-reverse }
 .numbers dt { font-size: .875rem }

@@ -4,6 +4,7 @@ import os
 
 import msgspec
 
+from ckanpackager.jobs.email_address import comparable
 from ckanpackager.spool.job_files import JobFiles, content
 
 FOLDER = "accepted"
@@ -13,7 +14,7 @@ DAY = 86400  # seconds
 def times(files: JobFiles, email: str, now: float) -> list[float]:
     """When requests of that address were accepted within the last 24 hours, the oldest first.  Raises TemporaryFailure.
 
-    Addresses are compared without case; times are seconds since 1970.
+    Addresses are compared as `comparable` has them; times are seconds since 1970.
     """
     try:
         known = msgspec.json.decode(content(files.path(FOLDER, name_of(email))), type=list[float])
@@ -47,4 +48,4 @@ def name_of(email: str) -> str:
     """The name of an address's file, which does not show the address."""
     import hashlib  # here: most receivers have no such limit, and should start fast
 
-    return hashlib.sha256(email.lower().encode()).hexdigest()[:32]
+    return hashlib.sha256(comparable(email).encode()).hexdigest()[:32]

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from ckanpackager.errors import BadRequest
 from ckanpackager.jobs import job as jobs
+from ckanpackager.jobs.email_address import comparable
 from ckanpackager.jobs.job import Job
 from ckanpackager.jobs.request import QUEUES
 from ckanpackager.spool.job_files import content, id_time
@@ -44,6 +45,6 @@ def list_jobs(
         except (OSError, BadRequest):
             continue
         last = name
-        of_requester = email is None or job.request.email.lower() == email.lower()
+        of_requester = email is None or comparable(job.request.email) == comparable(email)
         if of_requester and resource_id in (None, job.request.resource_id):
             yield folder, job

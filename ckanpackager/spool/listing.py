@@ -4,9 +4,11 @@ import os
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 from ckanpackager.errors import BadRequest
 from ckanpackager.jobs import job as jobs
+from ckanpackager.jobs.email_address import comparable
 from ckanpackager.jobs.job import Job
 from ckanpackager.jobs.request import Queue
 from ckanpackager.spool import alerts, refreshes, runs, worker_slots
@@ -15,6 +17,14 @@ from ckanpackager.spool.job_files import JobFiles, content, is_id
 OPEN = ("fast", "slow", "claimed")
 STATES = (*OPEN, "done", "failed")
 _FIRST = 10_000  # jobs of a queue that are looked at; those that workers claim first
+
+
+class Waiting(NamedTuple):
+    """How many jobs wait, when the first of them arrived, and since when one has been due; times since 1970."""
+
+    length: int
+    oldest: float | None
+    overdue_since: float | None
 
 
 class Listing:
@@ -59,7 +69,10 @@ class Listing:
 
     def jobs(self, folder: str) -> Iterator[Job]:
         """The jobs in a folder, by time of arrival; those that move on or are broken meanwhile are left out."""
-        for name in self.names(folder):
+        return self._jobs(folder, self.names(folder))
+
+    def _jobs(self, folder: str, names: list[str]) -> Iterator[Job]:
+        for name in names:
             try:
                 yield jobs.decode(name.removesuffix(".json"), content(self.directory / folder / name))
             except (OSError, BadRequest):
@@ -93,8 +106,17 @@ class Listing:
 
         A job that waits for its next attempt is not due.
         """
+        return self._overdue_since(queue, self.names(queue), now)
+
+    def waiting(self, queue: Queue, now: float) -> Waiting:
+        """How a queue stands, by one look at its directory."""
+        names = [name for name in self.names(queue) if not name.endswith(".reason")]
+        oldest = next((job.created for job in self._jobs(queue, names)), None)
+        return Waiting(len(names), oldest, self._overdue_since(queue, names, now))
+
+    def _overdue_since(self, queue: Queue, names: list[str], now: float) -> float | None:
         due = []
-        for name in self.names(queue)[:_FIRST]:
+        for name in names[:_FIRST]:
             try:
                 due.append((self.directory / queue / name).lstat().st_mtime)
             except FileNotFoundError:
@@ -109,8 +131,8 @@ class Listing:
 
     def open_jobs(self, email: str) -> Iterator[Job]:
         """The jobs that wait or are worked on for an e-mail address, compared without case."""
-        address = email.lower()
-        return (job for folder in OPEN for job in self.jobs(folder) if job.request.email.lower() == address)
+        address = comparable(email)
+        return (job for folder in OPEN for job in self.jobs(folder) if comparable(job.request.email) == address)
 
     def changed_since(self, folder: str, moment: float) -> int:
         """How many jobs have come into a folder since then."""

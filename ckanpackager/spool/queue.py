@@ -26,6 +26,7 @@ from pathlib import Path
 
 from ckanpackager.errors import SpoolFailure
 from ckanpackager.jobs import job as jobs
+from ckanpackager.jobs.email_address import comparable
 from ckanpackager.jobs.job import Job
 from ckanpackager.jobs.request import Queue
 from ckanpackager.spool import accepted, building, refreshes, runs, worker_slots
@@ -127,10 +128,10 @@ class Spool(Listing):
 
         What is known of its last requests goes with them.
         """
-        address, removed = email.lower(), 0
+        address, removed = comparable(email), 0
         for folder in ("done", "failed"):
             for job in self.jobs(folder):
-                if job.request.email.lower() == address:
+                if comparable(job.request.email) == address:
                     try:
                         self.files.path(folder, job.id).unlink(missing_ok=True)
                     except OSError as error:
@@ -142,7 +143,7 @@ class Spool(Listing):
     @contextlib.contextmanager
     def accepting(self, email: str) -> Iterator[None]:
         """Hold a lock while the jobs of an e-mail address are counted and another one is enqueued."""
-        number = zlib.crc32(email.lower().encode()) % 256  # so many locks will do
+        number = zlib.crc32(comparable(email).encode()) % 256  # so many locks will do
         descriptor = self._lock(self.directory / "tmp" / f"accepting-{number}")
         try:
             yield

@@ -28,6 +28,7 @@ from ckanpackager.statistics.schema import (
     missing_columns,
     open_engine,
     open_to_read,
+    open_unchanged,
 )
 from ckanpackager.statistics.sums import SUMS
 from ckanpackager.statistics.totals import TOTALS
@@ -36,16 +37,19 @@ from ckanpackager.statistics.totals import read as read_totals
 _MOST = 2**63 - 1  # what databases take as a number
 
 
-def open_statistics(settings: Statistics, *, to_read: bool = False) -> "StatisticsDatabase":
-    """Connect to the database; a reader need not be allowed to write.
+def open_statistics(settings: Statistics, *, to_read: bool = False, unchanged: bool = False) -> "StatisticsDatabase":
+    """Connect to the database; a reader need not be allowed to write, and one may leave it `unchanged`.
 
     Raises ConfigError if the URL is none or its driver is not installed, TemporaryFailure if the database cannot be
     reached or prepared.
     """
     hashed = hash_of(settings)
-    engine = (open_to_read if to_read else open_engine)(settings.stats_db)
+    engine = (open_unchanged if unchanged else open_to_read if to_read else open_engine)(settings.stats_db)
     complete = is_complete(engine)
-    missing = set() if complete or not to_read else missing_columns(engine)
+    missing = set()
+    if not complete and (to_read or unchanged):
+        with explained(engine):
+            missing = missing_columns(engine)
     kept = {TOTALS, SUMS} if complete else kept_tables(engine)
     return StatisticsDatabase(engine, hashed, missing, kept)
 
@@ -176,16 +180,17 @@ class StatisticsDatabase:
         period: Period = ALL_TIME,
         resource_id: str | None = None,
         emails: bool = False,
+        most: int | None = None,
     ) -> list[Figures]:
         """Requests, rows, bytes and errors in a period, by dimension and by day, month or year, as far as asked.
 
         The oldest first, then the most requested.  Different requesters are counted with `emails`, which takes a look
         at every row; without it and without a resource, sums that the database keeps are enough for whole days, or with
-        a dimension for whole months.
+        a dimension for whole months.  With `most`, and without `by`, only so many names, and the others added up.
         """
         if self._missing >= {REQUESTS.c.id, ERRORS.c.id}:
             return []
-        asked = Asked(dimension, by, period, None if resource_id is None else storable(resource_id), emails)
+        asked = Asked(dimension, by, period, None if resource_id is None else storable(resource_id), emails, most)
         with self._reading() as connection:
             return grouped(connection, asked, self._missing, keeps_sums=self._keeps_sums)
 

@@ -39,12 +39,14 @@ from ckanpackager.errors import (
     TemporaryFailure,
     one_line,
 )
-from ckanpackager.statistics.sqlite_file import BUSY, make_private, schema_of
+from ckanpackager.statistics.sqlite_file import BUSY, READER_BUSY, make_private, schema_of
 from ckanpackager.statistics.sums import SUMS
 from ckanpackager.statistics.sums import create as create_sums
 from ckanpackager.statistics.totals import TOTALS, kept_by
 from ckanpackager.statistics.totals import create as create_totals
 
+CONNECT = 10  # seconds that a connection to PostgreSQL may take
+UNANSWERED = 60  # seconds until one whose other end has gone counts as broken (libpq, tcp_user_timeout)
 _WORDS = String().with_variant(Text(), "mysql", "mariadb")  # where VARCHAR needs a length
 _TABLES = MetaData()
 
@@ -80,13 +82,19 @@ ERRORS = _table(
 )
 
 
-def open_engine(stats_db: str) -> Engine:
+class _Locked(TemporaryFailure):
+    """Another process writes, or holds the database."""
+
+
+def open_engine(stats_db: str, busy: float = BUSY) -> Engine:
     """Connect to the database, and make the tables, columns and indexes that it lacks.
+
+    `busy` is the number of seconds that SQLite waits for other writers.
 
     Raises ConfigError if the URL is none or its driver is not installed, TemporaryFailure if the database cannot be
     reached or prepared.
     """
-    engine = _engine(stats_db)
+    engine = _engine(stats_db, busy)
     try:
         with explained(engine):
             _prepare(engine)
@@ -103,22 +111,32 @@ def open_to_read(stats_db: str) -> Engine:
     """The same for a reader, who need not be allowed to write.
 
     SQLite's write-ahead log asks a reader for permission to write, unless the file is said not to change: no other
-    process has it open where there is no log.
+    process has it open where there is no log, unless it is locked.
     """
     try:
-        return open_engine(stats_db)
-    except TemporaryFailure:
+        return open_engine(stats_db, READER_BUSY)
+    except TemporaryFailure as failure:
         url = make_url(stats_db)
         file = url.database or ""
-        log = os.path.exists(f"{file}-wal")
+        open_elsewhere = os.path.exists(f"{file}-wal") or isinstance(failure, _Locked)
         unchanging = url.set(database=f"file:{quote(file)}").update_query_dict({"immutable": "1", "uri": "true"})
-        for readable in (url, *([unchanging] if _is_sqlite(url) and not log and os.access(file, os.R_OK) else [])):
-            engine = _engine(readable.render_as_string(hide_password=False))
+        for readable in (
+            url,
+            *([unchanging] if _is_sqlite(url) and not open_elsewhere and os.access(file, os.R_OK) else []),
+        ):
+            engine = _engine(readable.render_as_string(hide_password=False), READER_BUSY)
             with suppress(SQLAlchemyError):
                 inspect(engine).get_table_names()
                 return engine
             engine.dispose()
         raise
+
+
+def open_unchanged(stats_db: str) -> Engine:
+    """The same, and the database stays as it is, incomplete or not there: then nothing is in it."""
+    url = make_url(stats_db)
+    missing = _is_sqlite_file(url) and not os.path.exists(str(url.database))
+    return _engine("sqlite://" if missing else stats_db, READER_BUSY, unchanged=True)
 
 
 def is_complete(engine: Engine) -> bool:
@@ -152,10 +170,10 @@ def missing_columns(engine: Engine) -> set[Column[Any]]:
     return missing
 
 
-def _engine(stats_db: str) -> Engine:
+def _engine(stats_db: str, busy: float, *, unchanged: bool = False) -> Engine:
     try:
         url = make_url(stats_db)
-        engine = create_engine(url, pool_pre_ping=True, connect_args=_connect_args(url))
+        engine = create_engine(url, pool_pre_ping=True, connect_args=_connect_args(url, busy))
     except ImportError as error:
         extra = "; pip install 'ckanpackager[postgresql]'" if stats_db.startswith("postgresql") else ""
         raise ConfigError(f"stats_db: {one_line(error, MESSAGE_LENGTH)}{extra}") from None
@@ -163,23 +181,28 @@ def _engine(stats_db: str) -> Engine:
         raise ConfigError(f"stats_db: {one_line(error, MESSAGE_LENGTH)}") from None
     except (TypeError, ValueError):  # their text could quote from the password
         raise ConfigError("stats_db: expected an SQLAlchemy URL, as in sqlite:////srv/ckanpackager/stats.db") from None
-    if _is_sqlite(url):
-        if url.database and not url.database.startswith(("file:", ":")):
-            make_private(url.database)
+    if _is_sqlite(url) and not unchanged:
+        if _is_sqlite_file(url):
+            make_private(str(url.database))
         event.listen(engine, "connect", _write_ahead)
     return engine
 
 
-def _connect_args(url: URL) -> dict[str, Any]:
+def _connect_args(url: URL, busy: float) -> dict[str, Any]:
     if _is_sqlite(url):
-        return {} if "timeout" in url.query else {"timeout": BUSY}
+        return {} if "timeout" in url.query else {"timeout": busy}
     if url.get_driver_name() in ("psycopg", "psycopg2"):  # or a database in SQL_ASCII would give bytes instead of text
-        return {"client_encoding": "utf8"}
+        bounds = {"connect_timeout": CONNECT, "tcp_user_timeout": UNANSWERED * 1000}
+        return {"client_encoding": "utf8"} | {name: value for name, value in bounds.items() if name not in url.query}
     return {}
 
 
 def _is_sqlite(url: URL) -> bool:
     return url.get_backend_name() == "sqlite"
+
+
+def _is_sqlite_file(url: URL) -> bool:
+    return _is_sqlite(url) and bool(url.database) and not str(url.database).startswith(("file:", ":"))
 
 
 def _write_ahead(connection: Any, _record: Any) -> None:
@@ -250,5 +273,5 @@ def _failure(url: URL, error: SQLAlchemyError) -> CkanpackagerError:
     if isinstance(error, DataError):
         return PermanentFailure(words)
     if "locked" in str(cause):
-        return TemporaryFailure(f"{words}; another process holds it for too long: retry, or find out which one")
+        return _Locked(f"{words}; another process holds it for too long: retry, or find out which one")
     return TemporaryFailure(f"{words}; is it there, may this user write to it and its directory, has the disk room?")

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from ckanpackager.durable_files import is_shared
 
 BUSY = 30  # seconds that SQLite waits for other writers; `?timeout=` in the URL overrides it
+READER_BUSY = 1  # the same for readers, since a receiver has few threads; they ask a few times
 SCHEMA = Path(__file__).with_name("sqlite_schema.sql")
 """All statements for a new database, with an empty line between them; `make schema` writes it (a test compares)."""
 
@@ -21,9 +22,11 @@ def connect(file: str) -> sqlite3.Connection:
 def make_private(file: str) -> bool:
     """Make an empty file that no other user may read, or that only the group may in a shared directory.
 
-    SQLite gives the files beside it the same mode.  False if it is there or cannot be made, which SQLite reports.
+    SQLite gives the files beside it the same mode.  A link to no file is followed, as SQLite does.
+    False if it is there or cannot be made, which SQLite reports.
     """
     with suppress(OSError):
+        file = os.path.realpath(file)
         mode = 0o660 if is_shared(Path(file).parent) else 0o600
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         os.fchmod(descriptor, mode)

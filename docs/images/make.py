@@ -1,7 +1,7 @@
 """Make the pictures of the README from the running program:  python docs/images/make.py [DIRECTORY]
 
 A small CKAN, a receiver and a worker run on this machine, for one request; Chromium takes the pictures of its job page,
-and of the dashboard, for which a year of statistics, failures and workers are made up.
+of the dashboard, and of a report, for which a year of statistics, failures and workers are made up.
 """
 
 import io
@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date, timedelta
 from pathlib import Path
 from urllib.parse import quote, urlencode
 from urllib.request import urlopen
@@ -33,6 +34,7 @@ from ckanpackager.statistics import open_statistics
 
 JOB_PAGE = ("720,415", 2)  # the size of the window, and device pixels per pixel
 DASHBOARD = ("1180,1185", 1)
+REPORT = ("1180,1050", 1)
 SCHEMES = {"dark": 0, "light": 1}  # Chromium's numbers of the preferred colour scheme
 COLOURS = 64  # of a picture: text on one ground needs no more, and the file is small
 SECRET = "a secret of the pictures"  # of a server that ends in a moment
@@ -52,7 +54,7 @@ mail_transport: maildir
 
 
 def make(directory: Path) -> None:
-    """Write job-page-light.png, job-page-dark.png, and the same of the dashboard."""
+    """Write job-page-light.png, job-page-dark.png, and the same of the dashboard and of the report."""
     with tempfile.TemporaryDirectory(prefix="ckanpackager-pictures-") as name:
         place = Path(name)
         (place / "ckanpackager.yaml").write_text(CONFIGURATION)
@@ -69,6 +71,12 @@ def make(directory: Path) -> None:
                 for scheme in SCHEMES:
                     picture = photograph(url, scheme, place, *DASHBOARD)
                     picture.save(directory / f"dashboard-{scheme}.png", optimize=True)
+                (place / "ckanpackager.yaml").write_text(f"{CONFIGURATION}portal_name: Museum Data Portal\n")
+                first = f"{date.today() - timedelta(days=364)}"
+                subprocess.run(command(place, "-q", "report", "report.html", "--since", first), cwd=place, check=True)
+                for scheme in SCHEMES:
+                    picture = photograph((place / "report.html").as_uri(), scheme, place, *REPORT)
+                    picture.save(directory / f"report-{scheme}.png", optimize=True)
 
 
 def command(place: Path, *words: str) -> list[str]:

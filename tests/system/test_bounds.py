@@ -4,6 +4,7 @@ import os
 import random
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -296,6 +297,30 @@ def test_requests_of_an_address_within_a_day_are_bounded_whatever_became_of_them
     assert client.post("/package_datastore", **{**parameters, "email": "bob@example.org"}).status == 200
     age(client.workspace, "ann@example.org", DAY)
     assert client.post("/package_datastore", **parameters).status == 200
+
+
+def test_another_spelling_of_an_address_evades_no_bound(tmp_path: Path) -> None:
+    spellings = [
+        "ann@münchen.example",
+        "ANN@MÜNCHEN.example",
+        "ann@xn--mnchen-3ya.example",
+        "ann@\N{FULLWIDTH LATIN SMALL LETTER M}ünchen.example",
+    ]
+    for bound in ("max_jobs_per_email", "max_jobs_per_email_per_day"):
+        (tmp_path / bound).mkdir()
+        client = WsgiClient(tmp_path / bound, **{bound: 1})
+        answers = [
+            client.post("/package_datastore", **{**REQUESTS["package_datastore"], "email": e}) for e in spellings
+        ]
+        assert [answer.status for answer in answers] == [200, 429, 429, 429]
+
+
+def test_requests_that_overtake_each_other_evade_no_bound(tmp_path: Path) -> None:
+    client = WsgiClient(tmp_path, max_jobs_per_email_per_day=5)
+    parameters = REQUESTS["package_datastore"]
+    with ThreadPoolExecutor(30) as threads:
+        answers = list(threads.map(lambda _: client.post("/package_datastore", **parameters).status, range(30)))
+    assert sorted(answers) == [200] * 5 + [429] * 25
 
 
 def age(workspace: Workspace, email: str, seconds: float) -> None:

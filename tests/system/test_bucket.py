@@ -1,5 +1,6 @@
 """Whole requests with the archives in a bucket: links in mails and on pages, named packages, packers, what expires."""
 
+import os
 import re
 import time
 import urllib.error
@@ -129,7 +130,11 @@ def test_clean_removes_what_has_expired(site: Workspace, run: Run, api: CkanApi)
 
 
 def test_check_tries_the_bucket(site: Workspace, run: Run) -> None:
-    assert "ok    store_url: s3://archives/" in run("check").out
+    said = run("check").out
+    assert "ok    store_url: s3://archives/" in said
+    assert f"ok    store_url: an archive can be downloaded from {os.environ['AWS_ENDPOINT_URL']}" in said
+    store = open_store(site.settings)
+    assert isinstance(store, ObjectStore) and list(store.bucket.entries()) == []
     configure(site, store_url="s3://nowhere")
     assert "WRONG store_url: store s3://nowhere: " in run("check").out
     assert "store_directory" not in run("check").out
@@ -144,3 +149,12 @@ def test_packers_that_share_no_directory_publish_into_the_bucket(site: Workspace
             done = site.run("process")
     assert (done.returncode, done.stderr) == (0, "")
     assert downloaded(mailed(site)).startswith(b"_id,name\n1,n1\n")
+
+
+def test_the_command_measures_the_bucket(site: Workspace, run: Run, api: CkanApi) -> None:
+    """A scrape does not: a listing costs money each time."""
+    site.queue(api)
+    run("process")
+    said = run("metrics")
+    assert said.code == 0 and "\nckanpackager_store_archives 1.0\n" in said.out
+    assert "ckanpackager_store_next_expiry_timestamp_seconds 1" in said.out

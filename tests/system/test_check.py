@@ -210,6 +210,17 @@ def test_fix_gives_the_spool_s_files_to_its_owner_and_follows_no_link(open_direc
     assert as_user(65534, lambda: "nothing barred" if os.access(file, os.R_OK | os.W_OK) else "") == "nothing barred"
 
 
+def test_fix_says_that_a_spool_behind_a_link_is_not_mended(workspace: Workspace, run: Run) -> None:
+    spool, real = workspace.spool.directory, workspace.directory / "real"
+    workspace.spool.prepare()
+    spool.rename(real)
+    spool.symlink_to(real)
+    (real / "slow").chmod(0o755)
+    said = run("check", "--fix")
+    assert f"spool_directory: {spool} is a link, which is not followed here; name {real} instead" in said.out
+    assert "internal error" not in said.err and stat.S_IMODE((real / "slow").stat().st_mode) == 0o755
+
+
 def test_fix_never_opens_what_is_closed(workspace: Workspace) -> None:
     id = workspace.queue("http://127.0.0.1:9/api/3/action/datastore_search")
     workspace.spool.directory.chmod(0o755)
@@ -347,3 +358,33 @@ def test_bounds_of_disk_and_store_are_told_of_before_they_are_reached(workspace:
         assert [line[:5] for line in said] == lines, said
     assert "less than min_free_space: jobs wait until there is room" in said[0]
     assert re.search(r"the store holds \S+ \S+ of 900 bytes: jobs wait; `ckanpackager clean` removes", said[1])
+
+
+@ROOT_ONLY
+def test_a_log_that_root_begins_belongs_to_the_owner_of_its_directory(open_directory: Path) -> None:
+    workspace = Workspace(open_directory, log="log/events.log")
+    (open_directory / "log").mkdir()
+    os.chown(open_directory / "log", 65534, 65534)
+    assert workspace.run("check").returncode == 0
+    state = (open_directory / "log" / "events.log").stat()
+    assert (state.st_uid, stat.S_IMODE(state.st_mode)) == (65534, 0o640)
+
+
+@ROOT_ONLY
+def test_a_directory_behind_a_closed_one_is_told_of_in_words(open_directory: Path) -> None:
+    workspace = Workspace(open_directory, store_directory="closed/store", spool_directory="closed/spool")
+    (open_directory / "closed" / "store").mkdir(parents=True)
+    (open_directory / "closed").chmod(0o700)
+    os.chown(open_directory, 65534, 65534)
+    settings = workspace.settings
+    said = as_user(65534, lambda: [tuple(found) for found in directories(settings, fix=False)])
+    assert said.count("('error', ") == 2 and said.count(f"may not enter or change {open_directory}/closed") == 2
+
+
+def test_a_fault_of_ours_is_unknown_to_nagios(workspace: Workspace, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check, "directories", lambda *_, **__: 1 / 0)
+    said = run("check", "--nagios")
+    assert (said.code, said.out) == (
+        3,
+        "CKANPACKAGER UNKNOWN - internal error: ZeroDivisionError: division by zero\n",
+    )

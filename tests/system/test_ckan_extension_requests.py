@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
+from xml.etree import ElementTree
 
 import pytest
 from support.ckan_toolkit import NotAuthorized, StubToolkit, ValidationError, stub_ckan
@@ -181,3 +182,15 @@ def test_a_packager_that_does_not_answer_in_time_is_not_waited_for() -> None:
             with pytest.raises(ValidationError) as caught:
                 ask(resource_id="table", email="ann@example.org")
     assert caught.value.error_dict == UNAVAILABLE
+
+
+@pytest.mark.parametrize("kind", ["resources", "domains", "formats"])
+def test_the_receivers_charts_are_images_that_the_extension_shows(receiver: WsgiClient, kind: str) -> None:
+    with receiver.workspace.statistics() as database:
+        database.record_request(job="a", resource_id="table", email="ann@x.org", count=1, now=1, format="csv")
+    with portal(receiver.url):  # type: ignore[attr-defined]
+        packager = importlib.import_module("ckanext.packager.client").Packager(receiver.url, SECRET)  # type: ignore[attr-defined]
+        svg = packager.chart(f"/statistics/{kind}")
+    root = ElementTree.fromstring(svg)
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    assert float(root.attrib["width"]) > 300 and "1 request" in svg.decode()

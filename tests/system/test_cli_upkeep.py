@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.statistics_files import make_original
 from support.workspace import PATIENCE, CommandResult, Workspace, environment
 
 Run = Callable[..., CommandResult]
@@ -78,6 +79,19 @@ def test_named_archives_stay_unless_they_are_meant(workspace: Workspace, run: Ru
 
 def everything(directory: Path) -> dict[str, float]:
     return {str(path): path.lstat().st_mtime for path in directory.rglob("*") if path.is_file()}
+
+
+def test_a_dry_run_of_clean_neither_makes_nor_completes_the_statistics(workspace: Workspace, run: Run) -> None:
+    workspace.configure(keep_statistics=1)
+    assert workspace.store
+    workspace.spool.prepare()
+    before = everything(workspace.directory)
+    assert "0 requests and errors would be removed" in run("clean", "--dry-run").out
+    assert everything(workspace.directory) == before
+    make_original(file := workspace.directory / "stats.db")
+    original = file.read_bytes()
+    assert "3 requests and errors would be removed" in run("clean", "--dry-run").out
+    assert file.read_bytes() == original
 
 
 @pytest.mark.parametrize("keep_statistics", [None, 1])

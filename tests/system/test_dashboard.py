@@ -2,9 +2,11 @@
 
 import base64
 import os
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -17,6 +19,7 @@ from ckanpackager.jobs.job import Attempt
 from ckanpackager.receiver.dashboard_actions import make_token
 from ckanpackager.spool import worker_slots
 from ckanpackager.spool.claim import Claim
+from ckanpackager.worker import room
 
 XSS = "<script>alert(1)</script>\"'&{title}%s`x`"
 PASSWORD = "a pass:word of this test"
@@ -191,6 +194,24 @@ def test_jobs_that_no_worker_takes_are_an_alert(client: WsgiClient) -> None:
 def test_an_outage_is_an_alert(client: WsgiClient) -> None:
     (client.spool / "alerts" / "mail").touch()
     assert "Mail has failed for more than an hour" in read(client).text
+
+
+def test_that_jobs_wait_for_room_is_an_alert_in_words(client: WsgiClient) -> None:
+    (client.spool / "alerts" / room.ALERT).touch()
+    assert "There is no room for archives, and jobs wait for it" in read(client).text
+
+
+def test_statistics_that_another_process_holds_do_not_hold_up_the_dashboard(client: WsgiClient) -> None:
+    """As a backup that locks the file; nor are they read while they are being changed."""
+    with client.workspace.statistics():
+        pass
+    with closing(sqlite3.connect(client.workspace.directory / "stats.db", isolation_level=None)) as other:
+        other.execute("PRAGMA journal_mode = DELETE")
+        other.execute("BEGIN EXCLUSIVE")
+        begun = time.monotonic()
+        assert "Not known: statistics: " in (text := read(client).text) and "is locked" in text
+        assert time.monotonic() - begun < 20
+    assert "Not known: statistics" not in read(client).text
 
 
 def test_what_cannot_be_read_is_said_and_the_rest_is_shown(client: WsgiClient) -> None:

@@ -13,6 +13,7 @@ from support.workspace import PATIENCE
 ROOT = Path(__file__).parents[2]
 IMAGES = ROOT / "docs" / "images"
 PAGES = {"job-page": ("README.md", "docs/images"), "dashboard": ("docs/dashboard.md", "images")}  # where each is shown
+PAGES["report"] = ("docs/statistics.md", "images")
 GROUNDS = {"light": (0xFF, 0xFF, 0xFF), "dark": (0x14, 0x18, 0x1D)}
 
 

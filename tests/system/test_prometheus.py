@@ -133,5 +133,6 @@ def test_prometheus_scrapes_the_metrics_and_raises_an_alert(prometheus: str, bus
     told = set(asked(prometheus, "label/__name__/values"))
     assert names_of(busy) - told == {"ckanpackager_named_package_looked_at_timestamp_seconds"}
     alerts = until(lambda: asked(prometheus, "alerts")["alerts"])
-    assert {alert["labels"]["alertname"] for alert in alerts} == {"CkanpackagerMailFails"}
+    raised = {alert["labels"]["alertname"] for alert in alerts}
+    assert raised - {"CkanpackagerDiskLow"} == {"CkanpackagerMailFails"}  # the disk of this machine may be full
     assert value("ckanpackager_scrape_errors", '{part="statistics"}') == "0"

@@ -201,13 +201,14 @@ def test_the_installation_and_the_lines_for_web_servers_work_as_typed(
         link = re.search(rf"{PACKAGER}/archives/(\S+)", body.get_content() if body else "")
         assert link and typed(machine, f"ls /var/lib/ckanpackager/store/{link[1]}")
         for_web_servers(machine, link[1])
+        for_monitoring(machine, ckan)
 
 
 def for_web_servers(machine: Chroot, archive: str) -> None:
     """The commands of docs/deployment.md, but for those that ask systemd or a running web server."""
     text = (ROOT / "docs" / "deployment.md").read_text()
     lines = [line for line in commands(text) if not line.startswith(("systemctl", "curl"))]
-    assert len(lines) == 5
+    assert len(lines) == 8
     for line in lines:
         typed(machine, line)
     assert typed(machine, f"runuser -u www-data -- head -c 2 /var/lib/ckanpackager/store/{archive}") == "PK"
@@ -216,6 +217,22 @@ def for_web_servers(machine: Chroot, archive: str) -> None:
     assert said.startswith("Status: 405 ")
     for name in ("cgi/ckanpackager.wsgi", "nginx/ckanpackager-serve.conf", "ckanpackager.yaml.example"):
         typed(machine, f"test -s /opt/ckanpackager/share/ckanpackager/{name}")
+
+
+def for_monitoring(machine: Chroot, ckan: CkanApi) -> None:
+    """The commands of docs/monitoring.md, but for those that ask systemd, or a running server, or read its log."""
+    typed(machine, "mkdir -p /var/lib/prometheus/node-exporter")  # as the package of node_exporter does
+    lines = commands((ROOT / "docs" / "monitoring.md").read_text())
+    lines = [line for line in lines if line.startswith(("ckanpackager ", "install", "promtool", "ch", "runuser"))]
+    assert len(lines) == 9
+    has_promtool = machine.run("promtool --version").returncode == 0
+    for line in lines:
+        if line.startswith("promtool check config"):
+            typed(machine, "cp contrib/prometheus/prometheus.yml /etc/prometheus/")
+            typed(machine, "echo x > /etc/prometheus/ckanpackager.secret")
+        if has_promtool or not ("promtool" in line or "/etc/prometheus" in line):
+            typed(machine, line.replace(SITE, ckan.url))
+    assert "ckanpackager_build_info" in typed(machine, "cat /var/lib/prometheus/node-exporter/ckanpackager.prom")
 
 
 def typed(machine: Chroot, line: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from support.workspace import Workspace, small_ckan
-from support.wsgi_client import REQUESTS, SECRET, Answer, WsgiClient
+from support.wsgi_client import REQUESTS, SECRET, Answer, WsgiClient, serving
 
 from ckanpackager.demo.ckan_api import CkanApi
 
@@ -114,6 +114,13 @@ def test_serve_prints_the_lines_unless_it_is_quiet(tmp_path: Path, words: tuple[
         process.terminate()
     said = process.communicate()[1].splitlines()
     assert [line.split(":")[1].split()[0] for line in said] == ["200", "401"][:lines]
+
+
+def test_serve_writes_each_line_once_into_the_log_file(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path, secret=SECRET, log="events.log")
+    with serving(workspace) as address:
+        workspace.run("-p", address, "-s", "x", "-D", "clear-cache")
+    assert (tmp_path / "events.log").read_text().count(" 401 POST /clear_caches ") == 1
 
 
 def test_a_cgi_process_that_logs_to_the_web_server_imports_no_logging() -> None:

@@ -6,6 +6,7 @@ $CKANPACKAGER_SCREENSHOTS keeps the pictures.
 import os
 import re
 import resource
+import socket
 import stat
 from collections.abc import Callable, Iterator
 from datetime import date
@@ -18,6 +19,7 @@ from support.workspace import CommandResult, Workspace
 
 from ckanpackager.durable_files import replace_whole
 from ckanpackager.errors import TemporaryFailure
+from ckanpackager.monitoring import textfile
 
 Run = Callable[..., CommandResult]
 END = date(2026, 11, 25)
@@ -86,6 +88,20 @@ def test_a_report_that_does_not_fit_leaves_the_one_before(tmp_path: Path) -> Non
     assert os.waitpid(process, 0)[1] == 0
     assert file.read_text() == "old"
     assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize("replace", [replace_whole, textfile.replace])
+def test_no_device_pipe_or_socket_is_replaced_by_a_file(tmp_path: Path, replace: Callable[[Path, bytes], None]) -> None:
+    """Root may do it: /dev/null would be gone."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("/dev/null")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "socket"))
+    before = {path.name: path.lstat().st_ino for path in tmp_path.iterdir()}
+    for name in before:
+        with pytest.raises(TemporaryFailure, match="cannot be written: It is a device, a pipe or a socket;"):
+            replace(tmp_path / name, b"x")
+    assert {path.name: path.lstat().st_ino for path in tmp_path.iterdir()} == before
 
 
 def test_a_directory_that_is_not_there_is_named(run: Run) -> None:

@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -379,6 +380,16 @@ def test_a_database_that_does_not_answer_is_a_temporary_failure_without_its_pass
     with pytest.raises(TemporaryFailure, match=r"postgresql\+psycopg://ann:\*\*\*@127.0.0.1:1/x") as raised:
         open_statistics(Statistics(stats_db="postgresql+psycopg://ann:hidden@127.0.0.1:1/x"))
     assert "hidden" not in str(raised.value)
+
+
+def test_a_database_that_takes_a_connection_and_says_nothing_is_a_temporary_failure(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    needs_libraries("psycopg", extra="engines")
+    monkeypatch.setattr("ckanpackager.statistics.schema.CONNECT", 2)  # libpq waits no shorter
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        with pytest.raises(TemporaryFailure, match="timeout"):
+            open_statistics(Statistics(stats_db=f"postgresql+psycopg://ann@127.0.0.1:{silent.getsockname()[1]}/x"))
 
 
 def test_a_missing_driver_is_told_with_the_extra_that_has_it(monkeypatch: pytest.MonkeyPatch) -> None:

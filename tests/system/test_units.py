@@ -15,6 +15,7 @@ import pytest
 from support.confine import NOBODY
 from support.confined import STATE, Unit, confined
 from support.programs import is_there, needs, needs_libraries
+from support.servers import need_celery, process, redis_server
 from support.workspace import PATIENCE, Workspace, small_ckan
 
 from ckanpackager.cli.commands import COMMANDS
@@ -214,3 +215,19 @@ def test_the_receiver_works_within_its_restrictions(open_directory: Path) -> Non
         process.terminate()
         process.communicate(timeout=PATIENCE)
     assert service.workspace.where() == {"slow": 1}
+
+
+def test_packer_and_dispatcher_work_within_their_restrictions(open_directory: Path, tmp_path: Path) -> None:
+    need_celery()
+    with redis_server(tmp_path) as redis, small_ckan(3000) as api:
+        settings = {"engine": "celery", "celery_broker": redis.url, "secret": "a secret"}
+        service = Confined(open_directory, **settings)
+        ids = [service.workspace.queue(api, limit=3000, format=form) for form in ("csv", "xlsx")]
+        unit = Unit(CONTRIB / "celery" / "ckanpackager-packer.service")
+        words = ["-m", "celery", "-A", "ckanpackager.celery", "worker", "--queues", "fast,slow", "--concurrency", "1"]
+        environ = os.environ | {"CKANPACKAGER_CONFIG": f"{STATE}/ckanpackager.yaml"}
+        command = confined(unit, open_directory, [sys.executable, *words])
+        with process(command, tmp_path / "packer.log", env=environ):
+            done = service.run("ckanpackager@.service", "process")
+        assert (done.returncode, done.stderr) == (0, ""), (tmp_path / "packer.log").read_text()
+    assert [service.workspace.find(id)[0] for id in ids] == ["done"] * len(ids)

@@ -94,7 +94,8 @@ def installed() -> Iterator[Prefix]:
 @pytest.fixture(scope="module", params=INSTALLED)
 def door(request: pytest.FixtureRequest, installed: Prefix) -> Iterator[Door]:
     with open_directory() as directory:
-        site = Site(installed, directory, secret=SECRET, max_request_size=MOST, trusted_proxies=["127.0.0.1"])
+        hosts = {"trusted_proxies": ["127.0.0.1"], "metrics_hosts": [PROMETHEUS]}
+        site = Site(installed, directory, secret=SECRET, max_request_size=MOST, **hosts)
         with running(site, DOORS[request.param]) as address:
             yield Door(site, address)
         assert "Traceback" not in site.log()
@@ -311,6 +312,7 @@ def test_the_receivers_other_answers_come_through(door: Door, ckan: CkanApi) -> 
     assert (faulty.status, faulty.json["message"].partition(":")[0]) == (400, "limit")
 
 
+PROMETHEUS = "127.0.0.8"
 BASIC = "Basic " + base64.b64encode(f"ann:{SECRET}".encode()).decode()
 
 
@@ -345,6 +347,16 @@ def test_the_dashboard_opens_with_the_password_and_its_buttons_work(door: Door, 
     assert door.ask("GET", f"/jobs/{failed}", Accept="application/json").json["state"] == "waiting"
     assert door.ask("GET", f"/jobs/{waiting}", Accept="application/json").json["state"] == "cancelled"
     door.site.command("process")
+
+
+def test_the_metrics_open_with_the_secret_and_for_the_hosts_that_are_listed(door: Door) -> None:
+    for token, status in ((SECRET, 200), ("wrong", 401), (None, 401)):
+        sent = {} if token is None else {"Authorization": f"Bearer {token}"}
+        answer = door.ask("GET", "/metrics", source="127.0.0.9", **sent)
+        assert answer.status == status
+        assert (b"ckanpackager_build_info" in answer.body) == (status == 200)
+    assert door.ask("GET", "/metrics", source=PROMETHEUS).status == 200
+    assert door.ask("GET", "/metrics", source="127.0.0.9", X_Forwarded_For=PROMETHEUS).status == 401
 
 
 def test_the_log_names_the_client_and_not_what_it_says_of_itself(door: Door) -> None:

@@ -48,7 +48,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "maintenance": PURE
     | {"durable_files", "archives", "celery", "ckan", "config", "darwin_core", "hosts", "http_client", "mail"}
     | {"spool", "statistics", "status"},
-    "monitoring": PURE | {"archives", "config", "maintenance", "spool", "statistics", "status"},
+    "monitoring": PURE | {"archives", "config", "durable_files", "maintenance", "spool", "statistics", "status"},
     "report": {"errors", "config", "statistics", "status"},
     "demo": {"errors"},
     "cli": PURE
@@ -67,6 +67,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "demo",
         "logs",
         "hosts",
+        "durable_files",
     },
     "__main__": {"cli"},
 }

@@ -64,6 +64,21 @@ def test_a_proxy_that_is_not_trusted_lets_no_visitor_in(tmp_path: Path) -> None:
         assert receiver.get("/metrics", REMOTE_ADDR="127.0.0.1", **{header: "127.0.0.1"}).status == 401
 
 
+def test_no_way_of_writing_an_address_makes_a_proxy_the_client(tmp_path: Path) -> None:
+    receiver = listing(tmp_path, metrics_hosts=["127.0.0.1", "10.0.0.0/8", "fd00::/8"], trusted_proxies=["10.0.0.1"])
+    for proxy, told in (
+        ("::ffff:127.0.0.1", "127.0.0.1"),  # an IPv4 client of a server that listens on IPv6
+        ("FD00::1", "192.0.2.1"),
+        ("fd00::1%eth0", "192.0.2.1"),
+        ("10.0.0.1", "192.0.2.1, unknown, 10.0.0.2"),  # 10.0.0.2 does not tell its client
+        ("10.0.0.1", "unknown"),
+        ("10.0.0.1", "10.0.0.3, 192.0.2.1"),
+    ):
+        assert receiver.get("/metrics", REMOTE_ADDR=proxy, HTTP_X_FORWARDED_FOR=told).status == 401, (proxy, told)
+    assert receiver.get("/metrics", REMOTE_ADDR="10.0.0.1", HTTP_X_FORWARDED_FOR="10.0.0.9").status == 200
+    assert receiver.get("/metrics", REMOTE_ADDR="::ffff:127.0.0.1").status == 200
+
+
 def test_behind_a_trusted_proxy_the_clients_address_counts(tmp_path: Path) -> None:
     receiver = listing(tmp_path, metrics_hosts=["192.0.2.7"], trusted_proxies=["127.0.0.1"])
     for client, status in (("192.0.2.7", 200), ("203.0.113.1", 401), ("192.0.2.7, 203.0.113.1", 401)):

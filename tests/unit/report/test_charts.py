@@ -58,7 +58,7 @@ def test_a_long_name_is_cut_in_the_picture_and_whole_in_its_tooltip() -> None:
     chart = bars("Requests", [(name, 1)])
     (label,) = [text.text for text in ElementTree.fromstring(chart).iter(f"{SVG}text") if text.text != "1"]
     assert label.endswith("…") and name.startswith(label[:-1])
-    assert f"{name}: 1 requests" in titles(chart)
+    assert f"{name}: 1 request" in titles(chart)
 
 
 def test_who_cannot_see_a_chart_can_read_it() -> None:

@@ -89,6 +89,12 @@ def test_a_table_has_the_numbers_of_its_chart_and_the_rest_is_added_up() -> None
     assert re.search(r"others 1,825 125 25\.0 MB 25", text)  # of r15 to r39
 
 
+def test_a_very_long_name_is_cut() -> None:
+    named = {**contents().named, "domain": [Figures("x" * 9000, "", 5)]}
+    text = page(contents(named=named), Portal(), NOW)
+    assert "x" * 119 + "…" in text and "x" * 120 not in text
+
+
 def test_headings_and_tables_have_their_names_for_screen_readers() -> None:
     found = _Page(page(contents(), Portal(), NOW))
     assert [tag for tag, _ in found.tags if tag in ("h1", "h2")] == ["h1"] + ["h2"] * 8

@@ -10,7 +10,7 @@ import pytest
 from ckanpackager.config.settings import Statistics
 from ckanpackager.errors import TemporaryFailure
 from ckanpackager.statistics import StatisticsDatabase, open_statistics
-from ckanpackager.statistics.figures import Figures
+from ckanpackager.statistics.figures import Figures, top
 from ckanpackager.statistics.periods import period_of
 
 OLD = """
@@ -60,6 +60,16 @@ def test_figures_by_name_the_most_requested_first(statistics: StatisticsDatabase
     assert statistics.figures("task") == [Figures("package_datastore", "", 3, 30, 3000, 0)]
     assert statistics.figures("domain") == [Figures("x.org", "", 3, 30, 3000, 0), Figures("y.org", "", 0, 0, 0, 1)]
     assert statistics.figures("kind") == [Figures("network", "", 0, 0, 0, 1)]
+
+
+@pytest.mark.parametrize("keeps_sums", [True, False])
+def test_the_database_adds_up_all_but_the_most_requested(statistics: StatisticsDatabase, keeps_sums: bool) -> None:
+    statistics._keeps_sums = keeps_sums
+    for dimension in ("resource", "domain", "format", "kind"):
+        for most in (0, 1, 2, 9):
+            assert statistics.figures(dimension, most=most) == top(statistics.figures(dimension), most)
+    (first, others) = statistics.figures("resource", most=1)
+    assert (first.name, others) == ("r", Figures("others", "", 1, 10, 1000, 0))
 
 
 def test_figures_by_time_the_oldest_first(statistics: StatisticsDatabase) -> None:

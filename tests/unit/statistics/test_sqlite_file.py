@@ -19,3 +19,11 @@ def test_a_file_that_is_there_is_not_made_again(tmp_path: Path) -> None:
     assert not sqlite_file.make_private(file)
     sqlite_file.create(file)
     sqlite_file.create(file)
+
+
+def test_a_new_file_behind_a_link_is_as_private(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "new.db").symlink_to(tmp_path / "elsewhere" / "stats.db")
+    assert sqlite_file.make_private(str(tmp_path / "new.db"))
+    sqlite_file.create(str(tmp_path / "new.db"))
+    assert (tmp_path / "elsewhere" / "stats.db").stat().st_mode & 0o777 == 0o600
