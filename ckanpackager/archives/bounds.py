@@ -20,7 +20,8 @@ class Bounds:
 
     `max_rows` and `max_archive_size` bound requests; a named package is the administrators' own.  `store_max_size` and
     `min_free_space` bound everything.  Where other workers write at the same time, each notices what the others wrote
-    with its next look only: together they may pass a bound by what they write between two looks.
+    with its next look, and before it publishes: together they may pass a bound by what they write between two looks,
+    but what is published passes it only where two workers publish in the same moment.
 
     Args:
         settings: What the bounds are.
@@ -81,6 +82,11 @@ class Bounds:
                 f"{human_size(self._store_max)}; raise it, or remove archives with clean or clear-cache",
                 public=OUR_FAULT,
             )
+
+    def look_again(self) -> None:
+        """The same with what others wrote meanwhile, before an archive is published."""
+        self._next_look = 0.0
+        self.look()
 
     def _measure(self) -> None:
         if self._min_free is not None:

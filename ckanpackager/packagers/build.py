@@ -57,6 +57,7 @@ def build(order: Order, settings: Settings, store: Store, tell: Tell, clock: Clo
         bounds = Bounds(settings, part.parent, of_request=order.package is None)
         bounds.look()
         result = _write(part, order.request, settings, bounds, tell, began)
+        bounds.look_again()
         if order.package is not None:
             return store.publish_named(
                 part,

@@ -242,6 +242,25 @@ def test_a_build_that_would_pass_what_the_store_may_hold_is_stopped(workspace: W
     assert list(workspace.store.directory.glob(".*.part*")) == []
 
 
+def test_what_others_publish_meanwhile_counts(
+    workspace: Workspace, api: CkanApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounds, "LOOK", 1e9)
+    workspace.configure(store_max_size=10_000)
+    kept: list[str] = []
+
+    def publish_another(handler: Handler, action: str, params: dict[str, Any], number: int) -> bool:
+        kept.extend([] if kept else [fill(workspace, 10_000)])
+        return False
+
+    api.fault = publish_another
+    id = workspace.queue(api)
+    workspace.work()
+    folder, job = workspace.find(id)
+    assert folder == "fast" and job.attempts[-1].outcome == "full"
+    assert workspace.archives == kept
+
+
 def test_an_archive_larger_than_the_whole_store_may_be_fails_instead_of_waiting_for_ever(
     workspace: Workspace, api: CkanApi
 ) -> None:
