@@ -27,16 +27,23 @@ def rename(source: Path, target: Path) -> None:
         os.close(folder)
 
 
-def replace_whole(path: Path, content: bytes) -> None:
+def replace_whole(path: Path, content: bytes, mode: int | None = None) -> None:
     """Put the content in the place of a file, whole or not at all; it is on disk when this returns.
+
+    Args:
+        mode: of the file; None: as the umask says.
 
     Raises TemporaryFailure.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    import secrets  # here: the receiver has no use for it, and should start fast
+
+    part = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
     try:
         try:
-            check_replaceable(path)
+            _check_replaceable(path)
             with part.open("xb") as file:
+                if mode is not None:
+                    os.fchmod(file.fileno(), mode)
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
@@ -49,7 +56,7 @@ def replace_whole(path: Path, content: bytes) -> None:
         raise TemporaryFailure(words, kind="storage") from error
 
 
-def check_replaceable(path: Path) -> None:
+def _check_replaceable(path: Path) -> None:
     """Raises OSError if a path leads to a device, a pipe or a socket, whose place no file must take."""
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise OSError(errno.EINVAL, "It is a device, a pipe or a socket", str(path))

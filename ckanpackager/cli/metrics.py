@@ -8,6 +8,9 @@ import click
 
 from ckanpackager.cli.context import CliContext
 from ckanpackager.cli.output import echo
+from ckanpackager.durable_files import replace_whole
+
+_READABLE = 0o644  # node_exporter is another user
 
 
 @click.command()
@@ -28,14 +31,13 @@ def metrics(context: CliContext, output: Path | None) -> None:
     """
     from ckanpackager.monitoring.exposition import text_of
     from ckanpackager.monitoring.measure import measure
-    from ckanpackager.monitoring.textfile import replace
 
     measured = measure(context.settings, context.spool, time.time(), with_bucket=True)
     text = text_of(measured.metrics)
     if output is None:
         click.echo(text.decode(), nl=False)
     else:
-        replace(output, text)
+        replace_whole(output, text, _READABLE)
     for part, error in measured.errors.items():
         echo(f"ckanpackager: {part}: {error}", err=True)
     sys.exit(1 if measured.errors else 0)

@@ -5,7 +5,8 @@ from datetime import date
 from typing import NamedTuple
 
 from ckanpackager.config.settings import Statistics
-from ckanpackager.report.charts import bars, columns
+from ckanpackager.report.charts import columns
+from ckanpackager.report.drawing import bars
 from ckanpackager.statistics import open_statistics
 from ckanpackager.statistics.figures import Dimension, Figures, without_gaps
 from ckanpackager.statistics.periods import last_days, last_months, name_of
@@ -48,15 +49,15 @@ def charts(facts: StatisticsFacts) -> str:
             "Bytes a day": columns("Bytes a day", [(day.period, day.bytes) for day in days], unit="", show=human_size),
         },
         f"Requests since {since}": {
-            "Most requested resources": _bars(facts.by_name["resource"], "resource"),
-            "Domains of requesters": _bars(facts.by_name["domain"], "domain"),
-            "Formats": _bars(facts.by_name["format"], "format"),
+            "Most requested resources": bars("Requests by resource", "resource", facts.by_name["resource"]),
+            "Domains of requesters": bars("Requests by domain", "domain", facts.by_name["domain"]),
+            "Formats": bars("Requests by format", "format", facts.by_name["format"]),
         },
         "Failures": {
             f"The last {DAYS} days": columns(
                 "Failures a day", [(day.period, day.errors) for day in days], unit="failures"
             ),
-            f"What went wrong since {since}": _failures(facts.by_name["kind"]),
+            f"What went wrong since {since}": bars("Failures by kind", "kind", _most(facts.by_name["kind"])),
         },
     }
     return "\n".join(f"<section>\n<h2>{title}</h2>\n{_figures(inner)}\n</section>" for title, inner in shown.items())
@@ -70,15 +71,8 @@ def _short(number: int) -> str:
     return str(number)
 
 
-def _bars(rows: list[Figures], dimension: Dimension) -> str:
-    named = [(row.name or _NAMELESS[dimension], row.requests) for row in rows if row.requests]
-    return bars(f"Requests by {dimension}", named)
-
-
-def _failures(rows: list[Figures]) -> str:
-    ranked = sorted((row for row in rows if row.errors), key=lambda row: -row.errors)[:MOST]
-    named = [(_KINDS.get(row.name, row.name) or "not recorded", row.errors) for row in ranked]
-    return bars("Failures by kind", named, unit="failures")
+def _most(rows: list[Figures]) -> list[Figures]:
+    return sorted(rows, key=lambda row: -row.errors)[:MOST]
 
 
 def _figures(shown: dict[str, str]) -> str:
@@ -87,18 +81,3 @@ def _figures(shown: dict[str, str]) -> str:
 
 
 _DIMENSIONS: tuple[Dimension, ...] = ("resource", "domain", "format", "kind")
-_NAMELESS: dict[Dimension, str] = {"resource": "without a name", "format": "a file, or not known", "domain": "unknown"}
-_KINDS = {
-    "request": "wrong request",
-    "refused": "the site refused it",
-    "site": "the site failed",
-    "network": "the site out of reach",
-    "data": "data cannot be packed",
-    "bounds": "beyond a limit",
-    "storage": "disk or store",
-    "mail": "mail not delivered",
-    "statistics": "statistics",
-    "configuration": "configuration",
-    "worker": "worker died",
-    "internal": "error in ckanpackager",
-}

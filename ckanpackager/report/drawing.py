@@ -24,7 +24,21 @@ _WORDS: dict[Dimension, dict[str, str]] = {
         "package_dwc_archive": "Darwin Core Archive",
         "package_dataset": "whole dataset",
     },
-    "kind": {"": "not known"},
+    "kind": {
+        "": "not known",
+        "request": "wrong request",
+        "refused": "the site refused it",
+        "site": "the site failed",
+        "network": "the site out of reach",
+        "data": "data cannot be packed",
+        "bounds": "beyond a limit",
+        "storage": "disk or store",
+        "mail": "mail not delivered",
+        "statistics": "statistics",
+        "configuration": "configuration",
+        "worker": "worker died",
+        "internal": "error in ckanpackager",
+    },
 }
 
 

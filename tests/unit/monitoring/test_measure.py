@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from support.workspace import Workspace
 
-from ckanpackager.errors import FAILURE_KINDS
-from ckanpackager.monitoring import textfile
+from ckanpackager.durable_files import replace_whole
+from ckanpackager.errors import FAILURE_KINDS, TemporaryFailure
 from ckanpackager.monitoring.measure import Measurement, measure
 
 URL = "http://127.0.0.1:9/api/3/action/datastore_search"
@@ -137,7 +137,7 @@ def test_a_file_for_node_exporter_is_replaced_whole_and_readable(tmp_path: Path)
     umask = os.umask(0o077)
     try:
         for content in (b"first", b"second"):
-            textfile.replace(path, content)
+            replace_whole(path, content, 0o644)
     finally:
         os.umask(umask)
     assert path.read_bytes() == b"second" and path.stat().st_mode & 0o777 == 0o644
@@ -146,6 +146,6 @@ def test_a_file_for_node_exporter_is_replaced_whole_and_readable(tmp_path: Path)
 
 def test_a_file_that_cannot_be_replaced_is_an_error_in_words_and_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "a.prom").mkdir()
-    with pytest.raises(textfile.TemporaryFailure, match=r"a\.prom: cannot be written: Is a directory; name a file"):
-        textfile.replace(tmp_path / "a.prom", b"x")
+    with pytest.raises(TemporaryFailure, match=r"a\.prom: cannot be written: Is a directory; name a file"):
+        replace_whole(tmp_path / "a.prom", b"x")
     assert [path.name for path in tmp_path.iterdir()] == ["a.prom"]
