@@ -8,7 +8,7 @@ from ckanpackager.jobs import job as jobs
 from ckanpackager.jobs.email_address import comparable
 from ckanpackager.jobs.job import Job
 from ckanpackager.jobs.request import QUEUES
-from ckanpackager.spool.job_files import content, id_time
+from ckanpackager.spool.job_files import content, id_time, is_id
 from ckanpackager.spool.listing import STATES, Listing
 
 
@@ -38,8 +38,8 @@ def list_jobs(
     for name, folder in heapq.merge(*listed, reverse=True):
         if name < earliest:
             return
-        if name == last:
-            continue  # it moved from one folder to another while these were listed
+        if name == last or not is_id(name.removesuffix(".json")):
+            continue  # it moved from one folder to another while these were listed; or it is no job's name
         try:
             job = jobs.decode(name.removesuffix(".json"), content(spool.directory / folder / name))
         except (OSError, BadRequest):

@@ -1,5 +1,6 @@
 """Looking at the spool: which jobs are where, how many, and who works on what.  Raises TemporaryFailure."""
 
+import contextlib
 import os
 from collections.abc import Iterator
 from itertools import islice
@@ -136,10 +137,15 @@ class Listing:
 
     def changed_since(self, folder: str, moment: float) -> int:
         """How many jobs have come into a folder since then."""
+        return sum(changed >= moment for changed, name in self.changes(folder) if name.endswith(".json"))
+
+    def changes(self, folder: str) -> Iterator[tuple[float, str]]:
+        """When each file came into a folder, and its name; those that move on meanwhile are left out."""
         try:
             with os.scandir(self.directory / folder) as entries:
-                files = [entry for entry in entries if entry.name.endswith(".json")]
-                return sum(entry.stat(follow_symlinks=False).st_mtime >= moment for entry in files)
+                for entry in entries:
+                    with contextlib.suppress(FileNotFoundError):
+                        yield entry.stat(follow_symlinks=False).st_mtime, entry.name
         except OSError as error:
             raise self.files.failure(error) from error
 

@@ -1,7 +1,6 @@
 """The failures of late, for administrators: the last ones first, with what went wrong."""
 
 import heapq
-import os
 from typing import NamedTuple
 
 from ckanpackager.errors import BadRequest
@@ -24,15 +23,8 @@ class Failure(NamedTuple):
 
 def recent_failures(spool: Listing, since: float, most: int) -> list[Failure]:
     """The last failures since then, the last one first; only so many files are read.  Raises TemporaryFailure."""
-    try:
-        with os.scandir(spool.directory / "failed") as entries:
-            named = [entry for entry in entries if not entry.name.endswith(".reason")]
-            found = [(entry.stat(follow_symlinks=False).st_mtime, entry.name) for entry in named]
-    except FileNotFoundError:  # it was retried meanwhile
-        return recent_failures(spool, since, most)
-    except OSError as error:
-        raise spool.files.failure(error) from error
-    last = heapq.nlargest(most, (each for each in found if each[0] >= since))
+    found = ((at, name) for at, name in spool.changes("failed") if at >= since and not name.endswith(".reason"))
+    last = heapq.nlargest(most, found)
     return [_failure(spool, name, at) for at, name in last]
 
 

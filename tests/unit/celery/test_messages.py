@@ -1,31 +1,26 @@
-"""What packers tell the dispatcher of a failure is the failure itself."""
+"""What became of an order, on its way from a packer to the dispatcher."""
 
+import msgspec
 import pytest
 
 from ckanpackager.celery.messages import Outcome, failed
-from ckanpackager.errors import CkanpackagerError, NoRoom, OverLimit, PermanentFailure, TemporaryFailure, WorkerDied
+from ckanpackager.errors import CkanpackagerError, ConfigError, OverLimit, PermanentFailure, TemporaryFailure
 from ckanpackager.http_client import Refused
 
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        TemporaryFailure("503", 60, public="later"),
-        NoRoom("the store is full", public="a problem"),
-        WorkerDied("gone"),
-        OverLimit("this selection has 501 rows"),
-        PermanentFailure("no such resource"),
-        Refused("not authorized", 403),
-    ],
-)
-def test_a_failure_of_every_kind_arrives_as_it_was(error: CkanpackagerError) -> None:
-    with pytest.raises(CkanpackagerError) as caught:
-        failed(error).archive_or_error()
-    assert type(caught.value) is type(error)
-    assert (str(caught.value), caught.value.public) == (str(error), error.public)
-    assert getattr(caught.value, "retry_after", None) == getattr(error, "retry_after", None)
+ERRORS = [
+    (Refused("no", 404), "refused"),
+    (Refused("broken", 500), "site"),
+    (TemporaryFailure("away", 5, kind="network"), "network"),
+    (TemporaryFailure("odd"), ""),
+    (PermanentFailure("a cell"), ""),
+    (OverLimit("too much"), "bounds"),
+    (ConfigError("no such program"), "configuration"),
+]
 
 
-def test_an_outcome_of_an_unknown_error_is_permanent() -> None:
-    with pytest.raises(PermanentFailure):
-        Outcome(kind="permanent", error="x").archive_or_error()
+@pytest.mark.parametrize(("error", "kind"), ERRORS)
+def test_the_kind_of_a_failure_travels_with_it(error: CkanpackagerError, kind: str) -> None:
+    sent = msgspec.json.decode(msgspec.json.encode(failed(error)), type=Outcome)
+    with pytest.raises(CkanpackagerError) as raised:
+        sent.archive_or_error()
+    assert (raised.value.kind, str(raised.value)) == (kind, str(error))

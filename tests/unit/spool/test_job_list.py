@@ -73,3 +73,12 @@ def test_the_first_of_many_jobs_cost_no_reading_of_the_others(spool: Spool) -> N
     first = time.process_time() - began
     assert sum(1 for _ in found) == 4901
     assert first < (time.process_time() - began) / 5
+
+
+def test_a_file_whose_name_is_no_id_is_left_out(spool: Spool) -> None:
+    """Shells offer these names, and a user may press Enter."""
+    id = queue(spool, 100)
+    content = spool.files.path("fast", id).read_bytes()
+    for name in ("$(touch pwned)", "`id`", "a b", "-rf", "a\nb", "\x1b[31m", "."):
+        spool.files.path("failed", name).write_bytes(content)
+    assert ids(list_jobs(spool)) == [id]
