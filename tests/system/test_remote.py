@@ -13,6 +13,7 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 import pytest
 from support.workspace import PATIENCE, CommandResult, Workspace, until
 
+from ckanpackager.cli import remote
 from ckanpackager.demo.ckan_api import CkanApi
 from ckanpackager.receiver.application import make_application
 
@@ -193,6 +194,29 @@ def test_queue_wait_follows_a_job_that_is_elsewhere_to_its_link(
     assert (waiting.returncode, err) == (0, "")
     assert there.find(id)[0] == "done"
     assert link == f"https://data.example.org/dl/{there.archives[0]}"
+
+
+def test_queue_wait_says_once_when_no_worker_runs_elsewhere(
+    there: Workspace, host: str, api: CkanApi, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(remote, "CRON", 0.0)
+    monkeypatch.setattr(remote, "WORKER_PATIENCE", 0.1)
+    monkeypatch.setattr(remote, "POLL", 0.05)
+    id, ended = there.queue(api), list[int]()
+    given = remote.Options(host=host, no_defaults=True, secret=SECRET)
+    following = threading.Thread(target=lambda: ended.append(remote.follow(given, id, quiet=False)))
+    following.start()
+    said = ""
+
+    def is_said() -> bool:
+        nonlocal said
+        said += capsys.readouterr().err
+        return "no worker is running; start `ckanpackager process`" in said
+
+    until(is_said)
+    there.work()
+    following.join(PATIENCE)
+    assert ended == [0] and (said + capsys.readouterr().err).count("no worker is running") == 1
 
 
 def test_queue_wait_tells_why_a_job_failed_elsewhere(
