@@ -165,7 +165,7 @@ class DirectoryStore:
             for path in list(self.directory.iterdir()):
                 found = _LEFT_BEHIND.fullmatch(path.name)
                 if found and _changed(path) < before and not is_building(found[1]):
-                    removed += path.is_dir() if dry_run else self._remove_left_behind(path)
+                    removed += _is_directory(path) if dry_run else self._remove_left_behind(path)
         return removed
 
     def _remove_left_behind(self, path: Path) -> bool:
@@ -174,8 +174,8 @@ class DirectoryStore:
             if layout.archive_in(self.directory, path.read_text("ascii", "replace")) is None:
                 path.unlink(missing_ok=True)
             return False
-        if not path.is_dir():
-            path.unlink(missing_ok=True)  # a lock of version 1, too: locks are in the spool now
+        if not _is_directory(path):
+            path.unlink(missing_ok=True)  # a link; a lock of version 1, too: locks are in the spool now
             return False
         shutil.rmtree(path)
         return True
@@ -272,6 +272,10 @@ class DirectoryStore:
             yield
         except OSError as error:
             raise durable_files.failure("store", self.directory, error) from error
+
+
+def _is_directory(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
 
 
 def _changed(path: Path) -> float:

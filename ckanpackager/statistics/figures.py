@@ -28,6 +28,7 @@ COLUMNS: dict[Dimension, str] = {
 
 OTHERS = "others"
 MOST_PERIODS = 4000  # days of eleven years
+_FIRST_YEAR = "0001"  # SQLite counts on before it, in names as -1199-02-1, which are no dates
 S = TypeVar("S", bound=Select[Any])
 
 
@@ -90,7 +91,7 @@ def without_gaps(rows: Iterable[Figures], period: Period, by: Unit) -> list[Figu
     Where the period has no bound, from the first row on, and to the last one.  If these were more than MOST_PERIODS,
     the rows alone.
     """
-    known = {row.period: row for row in rows if row.period}
+    known = {row.period: row for row in rows if row.period >= _FIRST_YEAR}
     first = name_of(period.since, by) if period.since is not None else min(known, default="")
     last = name_of(period.until - 1, by) if period.until is not None else max(known, default="")
     if not (first and last):

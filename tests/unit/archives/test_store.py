@@ -242,6 +242,16 @@ def test_a_part_is_removed_unless_its_archive_is_being_built_or_it_is_young(stor
     assert os.listdir(store.directory) == []
 
 
+def test_a_link_in_the_place_of_a_part_is_removed_and_not_what_it_leads_to(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "a.zip").touch()
+    (store.directory / f".{store.new_directory(KEY)}.part{'0' * 8}").symlink_to(tmp_path / "elsewhere")
+    later = time.time() + 60
+    assert store.remove_orphans(later, lambda key: False, dry_run=True) == 0
+    assert store.remove_orphans(later, lambda key: False) == 0
+    assert os.listdir(store.directory) == [] and os.listdir(tmp_path / "elsewhere") == ["a.zip"]
+
+
 def test_a_store_that_cannot_be_used_says_where_and_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     for directory in (tmp_path / "file", tmp_path / "missing"):

@@ -10,8 +10,8 @@ import pytest
 from ckanpackager.config.settings import Statistics
 from ckanpackager.errors import TemporaryFailure
 from ckanpackager.statistics import StatisticsDatabase, open_statistics
-from ckanpackager.statistics.figures import Figures, top
-from ckanpackager.statistics.periods import period_of
+from ckanpackager.statistics.figures import Figures, top, without_gaps
+from ckanpackager.statistics.periods import ALL_TIME, UNITS, period_of
 
 OLD = """
     CREATE TABLE requests (id INTEGER PRIMARY KEY, timestamp BIGINT, resource_id VARCHAR, email VARCHAR, domain VARCHAR,
@@ -148,3 +148,12 @@ def test_a_database_without_tables_has_no_figures(tmp_path: Path) -> None:
     empty = Statistics(stats_db=f"sqlite:///file:{tmp_path}/empty.db?mode=ro&uri=true")
     with open_statistics(empty, to_read=True) as statistics:
         assert statistics.figures("resource") == statistics.figures(by="day", emails=True) == []
+
+
+def test_times_before_the_first_year_and_after_the_last_are_no_days_of_a_chart(tmp_path: Path) -> None:
+    with open_statistics(Statistics(stats_db=f"sqlite:///{tmp_path}/stats.db")) as statistics:
+        for now in (-99_999_999_999, -62_160_000_000, 86400, 10**12):  # -1199, 0000, 1970, 33658
+            statistics.record_request(job=str(now), resource_id="r", email="a@example.org", count=1, now=now)
+        for unit in UNITS:
+            course = without_gaps(statistics.figures(by=unit), ALL_TIME, unit)
+            assert [row.period for row in course] == ["1970-01-02"[: len(course[0].period)]]
