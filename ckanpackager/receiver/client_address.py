@@ -1,6 +1,6 @@
 """The address of the client that a request comes from, behind proxies, too.  Pure.
 
-`X-Forwarded-For` is written by anybody who likes to, and each proxy adds the address that it was connected from at its
+Any client can send `X-Forwarded-For`, and each proxy adds the address that it was connected from at its
 right end.  So only proxies that the configuration trusts are believed, from right to left.
 """
 
