@@ -24,7 +24,7 @@ def directories(settings: Settings, *, fix: bool) -> Iterator[Finding]:
     """The spool, the store if it is a directory, and that of temporary files; with `fix` what is missing is made."""
     spool, min_free = Path(settings.spool.spool_directory), settings.archives.min_free_space
     yield from _directory("spool_directory", spool, 0o700, min_free, fix=fix)
-    if spool.is_dir():
+    if os.path.isdir(spool):
         yield from _folders(spool, fix=fix)
         yield from _clocks(Spool(spool))
     if not settings.archives.store_url:
@@ -35,8 +35,8 @@ def directories(settings: Settings, *, fix: bool) -> Iterator[Finding]:
 
 
 def _directory(key: str, path: Path, mode: int, min_free: int | None, *, fix: bool) -> Iterator[Finding]:
-    if not path.exists():
-        nearest = next(parent for parent in path.parents if parent.exists())
+    if not os.path.exists(path):
+        nearest = next(parent for parent in path.parents if os.path.exists(parent))
         if not nearest.is_dir():
             yield error(f"{key}: {path} cannot be made: Not a directory: {nearest}")
         elif fix:
@@ -48,7 +48,7 @@ def _directory(key: str, path: Path, mode: int, min_free: int | None, *, fix: bo
         else:
             yield ok(f"{key}: {path} is not there yet; the first job makes it, or `ckanpackager check --fix`")
         return
-    if not path.is_dir():
+    if not os.path.isdir(path):
         yield error(f"{key}: {path} cannot be made: File exists")
         return
     yield _written(key, path, min_free)
@@ -88,7 +88,7 @@ def _written(key: str, path: Path, min_free: int | None) -> Finding:
 
 def _folders(spool: Path, *, fix: bool) -> Iterator[Finding]:
     """The folders of the spool, and some of the files in them."""
-    missing = [name for name in FOLDERS if not (spool / name).is_dir()]
+    missing = [name for name in FOLDERS if not os.path.isdir(spool / name)]
     try:
         Spool(spool).prepare()  # as every command does
     except CkanpackagerError as failure:
@@ -148,7 +148,7 @@ def _owners(settings: Settings) -> Iterator[Finding]:
     paths = {"spool_directory": Path(settings.spool.spool_directory)}
     if not settings.archives.store_url:
         paths["store_directory"] = Path(settings.archives.store_directory)
-    states = {key: path.stat() for key, path in paths.items() if path.is_dir()}
+    states = {key: path.stat() for key, path in paths.items() if os.path.isdir(path)}
     if os.geteuid() == 0 and len({state.st_uid for state in states.values()}) > 1:
         shared = stat.S_ISGID | stat.S_IWGRP
         if len({state.st_gid for state in states.values()}) > 1 or any(
