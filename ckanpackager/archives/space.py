@@ -46,6 +46,8 @@ def measure_store(settings: Settings) -> StoreSpace:
         return _summed(files, None, archives.keep_archives)
     directory = Path(archives.store_directory)
     try:
+        if not os.path.exists(directory):  # the first job makes it
+            return StoreSpace(0, free_space(directory.parent), 0, None)
         return _summed(_files(directory, ""), free_space(directory), archives.keep_archives)
     except OSError as error:
         raise durable_files.failure("store", directory, error) from error

@@ -51,7 +51,7 @@ def _directory(key: str, path: Path, mode: int, min_free: int | None, *, fix: bo
         else:
             yield ok(f"{key}: {path} is not there yet; the first job makes it, or `ckanpackager check --fix`")
         return
-    if not path.is_dir():
+    if not os.path.isdir(path):
         yield error(f"{key}: {path} cannot be made: File exists")
         return
     yield _written(key, path, min_free)
@@ -91,7 +91,7 @@ def _written(key: str, path: Path, min_free: int | None) -> Finding:
 
 def _folders(spool: Path, *, fix: bool) -> Iterator[Finding]:
     """The folders of the spool, and some of the files in them."""
-    missing = [name for name in FOLDERS if not (spool / name).is_dir()]
+    missing = [name for name in FOLDERS if not os.path.isdir(spool / name)]
     try:
         Spool(spool).prepare()  # as every command does
     except CkanpackagerError as failure:

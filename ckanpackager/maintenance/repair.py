@@ -81,18 +81,21 @@ def give_to_owner(spool: Path, folders: Sequence[str]) -> Iterator[Finding]:
         return
     shared = is_shared(spool)
     changed, refused = 0, ""
-    with _open(spool) as top:
-        state = os.fstat(top)
-        for name in folders:
-            try:
-                with _open(name, top) as folder:
-                    changed += _give(folder, state, 0o2770 if shared else 0o700)
-                    for file in islice(os.listdir(folder), _MOST):
-                        changed += _give_file(file, folder, state, 0o660 if shared else 0o600)
-            except FileNotFoundError:
-                continue
-            except OSError as failure:
-                refused = refused or f"{spool / name}: {failure.strerror}"
+    try:
+        with _open(spool) as top:
+            state = os.fstat(top)
+            for name in folders:
+                try:
+                    with _open(name, top) as folder:
+                        changed += _give(folder, state, 0o2770 if shared else 0o700)
+                        for file in islice(os.listdir(folder), _MOST):
+                            changed += _give_file(file, folder, state, 0o660 if shared else 0o600)
+                except FileNotFoundError:
+                    continue
+                except OSError as failure:
+                    refused = refused or f"{spool / name}: {failure.strerror}"
+    except OSError as failure:
+        refused = f"{spool}: {failure.strerror}"
     if changed:
         yield ok(f"spool_directory: gave {changed} files and folders in {spool} its owner and modes")
     if refused:

@@ -7,10 +7,12 @@ start.  For other databases, for one that is not complete, and wherever that INS
 import re
 import sqlite3
 import threading
+import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Unpack
 
 from ckanpackager.config.settings import Statistics
+from ckanpackager.errors import TemporaryFailure
 from ckanpackager.statistics import sqlite_file
 from ckanpackager.statistics.email_hash import hash_of
 from ckanpackager.statistics.rows import Failed, Served, error_row, request_row
@@ -58,14 +60,20 @@ class Recorder:
         columns = ", ".join(f'"{name}"' for name in row)
         values = ", ".join(f":{name}" for name in row)
         statement = f"INSERT INTO {table} ({columns}) VALUES ({values}) ON CONFLICT (job) DO NOTHING"  # noqa: S608 - names of ours
+        begun = time.monotonic()
         try:
             if sqlite_file.make_private(file := self._file[1]):
                 sqlite_file.create(file)
             with closing(sqlite_file.connect(file)) as connection:
                 connection.execute(_KEPT)  # tables and triggers are made by `schema`, these last
                 connection.execute(statement, row)
-        except sqlite3.Error:  # SQLAlchemy's way completes the database, or says what is wrong
-            return False
+        except sqlite3.Error as error:
+            if "locked" in str(error) and time.monotonic() - begun >= sqlite_file.BUSY:  # SQLAlchemy would wait thrice
+                raise TemporaryFailure(
+                    f"statistics database {self._settings.stats_db}: {error}; another process holds it for too long: "
+                    "retry, or find out which one"
+                ) from error
+            return False  # SQLAlchemy's way completes the database, or says what is wrong
         return True
 
     def _opened(self) -> "StatisticsDatabase":

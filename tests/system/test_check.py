@@ -210,6 +210,29 @@ def test_fix_gives_the_spool_s_files_to_its_owner_and_follows_no_link(open_direc
     assert as_user(65534, lambda: "nothing barred" if os.access(file, os.R_OK | os.W_OK) else "") == "nothing barred"
 
 
+@ROOT_ONLY
+@pytest.mark.parametrize("fix", [False, True])
+def test_a_spool_that_this_user_may_not_enter_or_list_is_told_of(open_directory: Path, fix: bool) -> None:
+    workspace = Workspace(open_directory)
+    workspace.spool.prepare()
+    assert workspace.store
+    settings = workspace.settings
+
+    def wrong() -> object:
+        return [found.words for found in directories(settings, fix=fix) if found.level == "error"]
+
+    wrong()  # imports what another user may not read
+    open_directory.chmod(0o700)
+    assert re.search(r"spool_directory: \S+ (cannot be made|is missing, and this user may not)", as_user(65534, wrong))
+    open_directory.chmod(0o755)
+    assert re.search(r"spool_directory: spool \S+: Permission denied; make sure", as_user(65534, wrong))
+    os.chown(workspace.spool.directory, 65534, 65534)
+    for folder in workspace.spool.directory.iterdir():
+        os.chown(folder, 65534, 65534)
+    workspace.spool.directory.chmod(0o300)
+    assert ("cannot be changed: " in as_user(65534, wrong)) == fix
+
+
 def test_fix_says_that_a_spool_behind_a_link_is_not_mended(workspace: Workspace, run: Run) -> None:
     spool, real = workspace.spool.directory, workspace.directory / "real"
     workspace.spool.prepare()

@@ -3,6 +3,7 @@
 import sqlite3
 import subprocess
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 from ckanpackager.config.settings import Statistics
 from ckanpackager.errors import TemporaryFailure
-from ckanpackager.statistics import open_statistics
+from ckanpackager.statistics import open_statistics, sqlite_file
 from ckanpackager.statistics.recorder import Recorder
 
 SERVED: dict[str, Any] = {
@@ -33,6 +34,23 @@ def database(directory: Path, *, prepared: bool = True, **settings: Any) -> Stat
 def rows(settings: Statistics, table: str) -> list[tuple[Any, ...]]:
     with closing(sqlite3.connect(settings.stats_db.removeprefix("sqlite:///"))) as connection:
         return connection.execute(f"SELECT * FROM {table} ORDER BY id").fetchall()
+
+
+def test_a_database_that_is_locked_is_waited_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that is told to stop must not wait for minutes."""
+    monkeypatch.setattr(sqlite_file, "BUSY", 0.2)  # SQLAlchemy's way would wait 30 s, four times
+    settings = database(tmp_path)
+    with closing(sqlite3.connect(settings.stats_db.removeprefix("sqlite:///"), isolation_level=None)) as other:
+        other.execute("PRAGMA journal_mode = DELETE")
+        other.execute("BEGIN EXCLUSIVE")
+        begun = time.monotonic()
+        with closing(Recorder(settings)) as recorder, pytest.raises(TemporaryFailure, match="locked; another process"):
+            recorder.record_request(**SERVED)
+        assert time.monotonic() - begun < 20
+        other.execute("ROLLBACK")
+    with closing(Recorder(settings)) as recorder:
+        recorder.record_request(**SERVED)
+    assert len(rows(settings, "requests")) == 1
 
 
 @pytest.mark.parametrize("settings", [{}, {"anonymize_emails": True, "anonymize_key": "key"}])

@@ -74,7 +74,13 @@ def test_links_out_of_the_store_and_records_of_expired_archives_take_no_room(
     assert (space.used, space.archives) == (0, 0)
 
 
-def test_a_store_that_is_not_there_is_said_in_words(tmp_path: Path) -> None:
-    missing = DirectoryStore(tmp_path / "missing", 60)
+def test_a_store_that_the_first_job_will_make_holds_nothing(tmp_path: Path) -> None:
+    space = measure_store(settings_of(DirectoryStore(tmp_path / "new", 60)))
+    assert (space.used, space.archives, space.next_expiry) == (0, 0, None)
+    assert space.free is not None
+
+
+def test_a_store_whose_directory_is_not_there_either_is_said_in_words(tmp_path: Path) -> None:
+    missing = DirectoryStore(tmp_path / "missing" / "store", 60)
     with pytest.raises(TemporaryFailure, match=f"store {tmp_path}/missing: No such file"):
         measure_store(settings_of(missing))
