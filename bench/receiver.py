@@ -112,6 +112,7 @@ def measure_serve(directory: Path, requests: int) -> None:
         try:
             found = re.search(r"http://(.+):(\d+)/", server.stderr.readline())
             assert found
+            threading.Thread(target=server.stderr.read, daemon=True).start()  # its log; a full pipe would stop it
             clients = [Client((found[1], int(found[2])), requests // CONNECTIONS) for _ in range(CONNECTIONS)]
             wall = timed(lambda: run(clients))
         finally:
