@@ -20,7 +20,7 @@ from ckanpackager.http_client import Client
 
 DEFLATED_PAGE_BYTES = 16_000_000  # of text that is compressed while it arrives
 MEMORY_PAGE_BYTES = 4_000_000  # of text that is kept as it is
-RECORDS_PAGE_BYTES = 8_000_000  # of records, which become values a few at a time
+RECORDS_PAGE_BYTES = 4_000_000  # of records, which become values a few at a time
 SMALL_TABLE = 4_000  # rows: ranges would not pay
 _BY_ID = re.compile(r'(_id|"_id")(\s+(asc|desc))?', re.IGNORECASE)
 _CLAUSE = re.compile(r'\s*("?)(.*?)\1(\s+(asc|desc))?(\s+nulls\s+(first|last))?\s*', re.IGNORECASE)
@@ -73,12 +73,12 @@ def search(
         size = PageSize(page_size, RECORDS_PAGE_BYTES)
     make_buffer = (deflated or MemoryBuffer) if offer.as_text else None
     fetcher = PageFetcher(client, url, size, pacer=pacer, make_buffer=make_buffer, as_raw=as_raw, stray=offer.stray)
-    at_once = page_requests if offer.as_text and share == 1 else 1
+    at_once = page_requests if share == 1 else 1
     strategy, notes = _strategy(offer, size, offset, limit, at_once)
     total = None if offer.total is None else max(0, offer.total - offset)
     if limit is not None and total is not None:
         total = min(total, limit)
-    pages = read_pages(strategy, fetcher.fetch_page, at_once=at_once, ahead=at_once + 1 if offer.as_text else 1)
+    pages = read_pages(strategy, fetcher.fetch_page, at_once=at_once, ahead=at_once + 1 if offer.as_text else at_once)
     return Search(offer.fields, total, _verified(pages, total, fetcher, offer, offset), notes)
 
 
