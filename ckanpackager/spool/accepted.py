@@ -1,7 +1,5 @@
 """When the requests of an e-mail address were accepted: one small file for each address, gone after a day."""
 
-import os
-
 import msgspec
 
 from ckanpackager.jobs.email_address import comparable
@@ -27,13 +25,7 @@ def times(files: JobFiles, email: str, now: float) -> list[float]:
 
 def write(files: JobFiles, email: str, known: list[float]) -> None:
     """Replace what is known of an address.  Raises TemporaryFailure."""
-    name = name_of(email)
-    try:
-        descriptor, written = files.write(name, msgspec.json.encode(known))
-        os.close(descriptor)
-        files.publish(written, files.path(FOLDER, name))
-    except OSError as error:
-        raise files.failure(error) from error
+    files.replace(FOLDER, name_of(email), msgspec.json.encode(known))
 
 
 def forget(files: JobFiles, email: str) -> None:

@@ -58,6 +58,15 @@ class JobFiles:
     def rename(self, source: Path, target: Path) -> None:
         durable_files.rename(source, target)
 
+    def replace(self, folder: str, name: str, content: bytes) -> None:
+        """Replace a file in a folder, whole or not at all.  Raises TemporaryFailure."""
+        try:
+            descriptor, written = self.write(name, content)
+            os.close(descriptor)
+            self.publish(written, self.path(folder, name))
+        except OSError as error:
+            raise self.failure(error) from error
+
     def open_folder(self, path: Path) -> int:
         """A descriptor of the folder that a path is in, to sync it."""
         return os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

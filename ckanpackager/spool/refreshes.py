@@ -1,7 +1,5 @@
 """When the source of each named package was last looked at, and which job refreshes it.  Raises TemporaryFailure."""
 
-import os
-
 import msgspec
 from msgspec import Struct
 
@@ -29,9 +27,4 @@ def read(files: JobFiles, name: str) -> RefreshRecord | None:
 
 def write(files: JobFiles, name: str, record: RefreshRecord) -> None:
     """Replace the record of a package."""
-    try:
-        descriptor, written = files.write(name, msgspec.json.encode(record))
-        os.close(descriptor)
-        files.publish(written, files.path(FOLDER, name))
-    except OSError as error:
-        raise files.failure(error) from error
+    files.replace(FOLDER, name, msgspec.json.encode(record))

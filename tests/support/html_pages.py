@@ -1,12 +1,13 @@
 """The pages of the receiver, read as HTML, and served to a browser."""
 
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from html.parser import HTMLParser
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
+
+from support.servers import running
 
 from ckanpackager.receiver.body import Application
 
@@ -66,11 +67,5 @@ def served(application: Application) -> Iterator[str]:
         def log_message(self, *_: Any) -> None:
             pass
 
-    with make_server("127.0.0.1", 0, application, handler_class=Quiet) as server:  # type: ignore[arg-type]
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with running(make_server("127.0.0.1", 0, application, handler_class=Quiet)) as url:  # type: ignore[arg-type]
+        yield url

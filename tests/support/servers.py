@@ -1,4 +1,5 @@
-"""Real servers on free ports, each for as long as a block lasts: Redis, PostgreSQL, and an S3 API (moto's).
+"""Real servers on free ports, each for as long as a block lasts: Redis, PostgreSQL, an S3 API (moto's),
+and those of the standard library.
 
 Where a program is missing the test is skipped, with the reason.  `.ci/run` installs them all.
 """
@@ -10,6 +11,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -176,3 +178,16 @@ def flower(configuration: Path) -> Iterator[str]:
         until(lambda: listens(port) or started.poll() is not None)
         assert started.poll() is None, log.read_text()
         yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def running(server: Any) -> Iterator[str]:
+    """A server of the standard library, served by a thread for as long as the block lasts; its URL."""
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

@@ -1,7 +1,6 @@
 """contrib/ckanext-packager: what its action sends, to the real receiver and to servers that misbehave."""
 
 import importlib
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,6 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 from support.ckan_toolkit import NotAuthorized, StubToolkit, ValidationError, stub_ckan
+from support.servers import running
 from support.wsgi_client import SECRET, WsgiClient
 
 TABLE = {"id": "table", "package_id": "set", "datastore_active": True, "url": "https://data.example.org/dump"}
@@ -23,18 +23,6 @@ UNAVAILABLE = {"packager": ["The download service cannot be reached just now. Pl
 class Quiet(WSGIRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
         pass
-
-
-@contextmanager
-def running(server: Any) -> Iterator[str]:
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 @pytest.fixture

@@ -1,25 +1,18 @@
 """Info-ZIP opens our archives, and is a `zip_command`, as it was for the original."""
 
-import os
 import subprocess
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.entries import ENTRIES, NOW
 from support.programs import needs
 
 from ckanpackager.archives.writer import create
 from ckanpackager.config.settings import Archives
 
 ZIP, UNZIP = needs("zip", debian="zip unzip"), needs("unzip", debian="zip unzip")
-NOW = 1_790_000_000.0
-ENTRIES = {
-    "resource.csv": b"a,b\n" * 50_000,
-    "empty.csv": b"",
-    "Forêt 東京 🦋.csv": os.urandom(300_000),
-    "x" * 200 + ".csv": b"x",
-}
 
 
 def write(path: Path, **settings: Any) -> None:
