@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from support.programs import needs_libraries
-from support.servers import packer, redis_server
+from support.servers import need_s3, packer, redis_server
 from support.workspace import CommandResult, Workspace
 from support.wsgi_client import SECRET, WsgiClient
 
@@ -23,6 +23,7 @@ from ckanpackager.demo.ckan_api import CkanApi
 from ckanpackager.receiver.application import make_application
 
 Run = Callable[..., CommandResult]
+need_s3()
 
 
 @pytest.fixture

@@ -216,7 +216,9 @@ def test_a_spool_that_this_user_may_not_enter_or_list_is_told_of(open_directory:
 
     wrong()  # imports what another user may not read
     open_directory.chmod(0o700)
-    assert re.search(r"spool_directory: \S+ (cannot be made|is missing or out of reach: this user may not)", as_user(65534, wrong))
+    assert re.search(
+        r"spool_directory: \S+ (cannot be made|is missing or out of reach: this user may not)", as_user(65534, wrong)
+    )
     open_directory.chmod(0o755)
     assert re.search(r"spool_directory: spool \S+: Permission denied; make sure", as_user(65534, wrong))
     os.chown(workspace.spool.directory, 65534, 65534)

@@ -156,19 +156,16 @@ def test_a_tab_in_bash_leaves_no_blank_behind_a_parameters_name(home: Workspace)
     assert typed(home, [bash, "--norc", "--noprofile", "-i"], before, keys, wanted)
 
 
-@pytest.mark.parametrize(
-    ("keys", "wanted"),
-    [
+def test_a_tab_in_zsh_finishes_words(home: Workspace) -> None:
+    zsh = needs("zsh", debian="zsh")
+    before = f"autoload -Uz compinit; compinit -u -D; source '{home.directory}/script.zsh'"
+    for keys, wanted in (
         ("ckanpackager proc\t#", "ckanpackager process #"),
         ("ckanpackager queue package_datast\t#", "queue package_datastore #"),
         ("ckanpackager queue package_datastore resource_i\t#", "package_datastore resource_id:#"),
         ("ckanpackager queue package_datastore format:xl\t#", "package_datastore format:xlsx #"),
-    ],
-)
-def test_a_tab_in_zsh_finishes_words(home: Workspace, keys: str, wanted: str) -> None:
-    zsh = needs("zsh", debian="zsh")
-    before = f"autoload -Uz compinit; compinit -u -D; source '{home.directory}/script.zsh'"
-    assert typed(home, [zsh, "-f", "-i"], before, keys, wanted)
+    ):
+        assert typed(home, [zsh, "-f", "-i"], before, keys, wanted)
 
 
 def test_zsh_completes_the_id_of_a_job(home: Workspace) -> None:

@@ -14,11 +14,13 @@ import pytest
 from PIL import Image
 from support.chromium import Browser, chromium
 from support.html_pages import served
+from support.programs import needs
 from support.wsgi_client import WsgiClient
 
 from ckanpackager.jobs.job import Attempt
 from ckanpackager.spool import worker_slots
 
+needs("chromium", debian="chromium")
 PASSWORD = "pässword"
 LONG = "https://data.example.org/" + "a-word-without-end" * 20
 PAPER = {"light": (0xFF, 0xFF, 0xFF), "dark": (0x14, 0x18, 0x1D)}

@@ -55,13 +55,9 @@ def test_a_page_has_the_help_and_all_options_of_its_command(name: str) -> None:
     assert {word for head in heads for word in re.findall(r"(?<!\S)--?[\w-]+", head)} == names, "run: make man"
 
 
-@pytest.mark.parametrize("name", FOUND)
-def test_groff_has_nothing_to_say_about_a_page(name: str) -> None:
+def test_groff_has_nothing_to_say_about_any_page() -> None:
     groff = needs("groff", debian="groff-base")
-    path = PAGES / f"{name}.1"
-    if path.read_text().startswith(".so"):
-        return
-    done = subprocess.run([groff, "-man", "-Tutf8", "-ww", path], capture_output=True, text=True, check=False)
+    pages = [path for path in PAGES.glob("*.1") if not path.read_text().startswith(".so")]
+    done = subprocess.run([groff, "-man", "-Tutf8", "-ww", *pages], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    if name == "ckanpackager-queue":
-        assert "queue package_datastore \\\n" in re.sub(r"\x1b\[[0-9;]*m", "", done.stdout)
+    assert "queue package_datastore \\\n" in re.sub(r"\x1b\[[0-9;]*m", "", done.stdout)

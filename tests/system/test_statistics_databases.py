@@ -3,7 +3,6 @@
 import os
 import random
 import signal
-import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -13,11 +12,11 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import Connection
-from support.programs import is_there, needs_libraries
-from support.servers import need_postgresql, postgresql
+from support.programs import is_there
+from support.servers import need_postgresql
 
 from ckanpackager.config.settings import Statistics
-from ckanpackager.errors import ConfigError, TemporaryFailure
+from ckanpackager.errors import ConfigError
 from ckanpackager.statistics import StatisticsDatabase, open_statistics, sums
 from ckanpackager.statistics.figures import Dimension, Figures
 from ckanpackager.statistics.periods import Period
@@ -28,16 +27,6 @@ COUNTED = """
     UNION ALL SELECT '*', count(*), count(DISTINCT lower(email)), 0 FROM requests
     UNION ALL SELECT '*', 0, 0, count(*) FROM errors
 """
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    with postgresql() as url:
-        yield url
-
-
-def test_postgresql_is_tried_here() -> None:
-    assert need_postgresql()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"] if is_there(need_postgresql) else ["sqlite"])
@@ -324,72 +313,6 @@ def test_no_address_stays_in_the_totals_when_its_rows_are_changed(
 
 
 # PostgreSQL's own
-
-
-@pytest.fixture
-def new_database(server: str) -> str:
-    engine = create_engine(f"{server}postgres", isolation_level="AUTOCOMMIT")
-    name = f"test_{random.randrange(10**12)}"
-    with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    engine.dispose()
-    return f"{server}{name}"
-
-
-def test_emptied_tables_have_no_totals(new_database: str) -> None:
-    engine = create_engine(new_database, isolation_level="AUTOCOMMIT")
-    with open_statistics(Statistics(stats_db=new_database)) as statistics, engine.connect() as connection:
-        record(statistics, "a")
-        connection.execute(text("TRUNCATE requests"))
-        assert statistics.totals()["*"] == {"emails": 0, "requests": 0, "errors": 0}
-        assert statistics.figures() == []
-        record(statistics, "b")
-        assert statistics.totals()["*"] == {"emails": 1, "requests": 1, "errors": 0}
-    engine.dispose()
-
-
-def test_another_user_who_may_write_rows_changes_the_totals_too(new_database: str) -> None:
-    with open_statistics(Statistics(stats_db=new_database)) as statistics:
-        engine = create_engine(new_database, isolation_level="AUTOCOMMIT")
-        with engine.connect() as connection:
-            role = f"portal_{random.randrange(10**9)}"
-            connection.execute(text(f"CREATE ROLE {role}"))
-            connection.execute(text(f"GRANT INSERT ON requests TO {role}"))
-            connection.execute(text(f"GRANT USAGE ON SEQUENCE requests_id_seq TO {role}"))
-            connection.execute(text(f"SET ROLE {role}"))
-            connection.execute(text("INSERT INTO requests (resource_id, email) VALUES ('r', 'x@y')"))
-        engine.dispose()
-        assert statistics.totals()["r"] == {"emails": 1, "requests": 1, "errors": 0}
-
-
-def test_a_database_without_an_encoding_holds_text_nevertheless(server: str) -> None:
-    engine = create_engine(f"{server}postgres", isolation_level="AUTOCOMMIT")
-    name = f"test_{random.randrange(10**12)}"
-    with engine.connect() as connection:
-        how = "ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
-        connection.execute(text(f"CREATE DATABASE {name} {how}"))
-    engine.dispose()
-    with open_statistics(Statistics(stats_db=f"{server}{name}")) as statistics:
-        record(statistics, "a", "änne@example.org", "Käfer")
-        assert statistics.totals("Käfer") == {"Käfer": {"emails": 1, "requests": 1, "errors": 0}}
-        assert statistics.requests()[0]["email"] == "änne@example.org"
-
-
-def test_a_database_that_does_not_answer_is_a_temporary_failure_without_its_password() -> None:
-    needs_libraries("psycopg", extra="engines")
-    with pytest.raises(TemporaryFailure, match=r"postgresql\+psycopg://ann:\*\*\*@127.0.0.1:1/x") as raised:
-        open_statistics(Statistics(stats_db="postgresql+psycopg://ann:hidden@127.0.0.1:1/x"))
-    assert "hidden" not in str(raised.value)
-
-
-def test_a_database_that_takes_a_connection_and_says_nothing_is_a_temporary_failure(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    needs_libraries("psycopg", extra="engines")
-    monkeypatch.setattr("ckanpackager.statistics.schema.CONNECT", 2)  # libpq waits no shorter
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        with pytest.raises(TemporaryFailure, match="timeout"):
-            open_statistics(Statistics(stats_db=f"postgresql+psycopg://ann@127.0.0.1:{silent.getsockname()[1]}/x"))
 
 
 def test_a_missing_driver_is_told_with_the_extra_that_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
