@@ -43,7 +43,7 @@ class StreamingCsvParser:
         self._scanned = 0 if cut else len(self._rest) - 1  # a line end may be cut after its backslash
         if cut:
             try:
-                text = _utf8(bytes(self._rest[:cut]))
+                text = _utf8(self._rest[:cut])
             except ValueError:
                 return  # the end of the text is within, or it is broken: `finish` will tell
             del self._rest[:cut]
@@ -89,7 +89,7 @@ class StreamingCsvParser:
             self._part_of_row.clear()
 
 
-def _utf8(literal: bytes) -> bytes:
+def _utf8(literal: bytes | bytearray) -> bytes:
     """The inside of a JSON text literal as UTF-8."""
     return orjson.loads(b'"%b"' % literal).encode()  # type: ignore[no-any-return]
 
