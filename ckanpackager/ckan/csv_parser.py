@@ -34,7 +34,11 @@ class StreamingCsvParser:
         self._part_of_row: list[bytes] = []  # a row whose cell was cut at a line end in it
 
     def feed(self, chunk: bytes) -> None:
-        self._rest += chunk
+        for start in range(0, len(chunk), _PIECE):
+            self._feed_piece(memoryview(chunk)[start : start + _PIECE])
+
+    def _feed_piece(self, piece: memoryview) -> None:
+        self._rest += piece
         if self._head is None:
             self._find_text()
         if self._head is None or len(self._rest) - self._scanned < _PIECE:
@@ -91,7 +95,7 @@ class StreamingCsvParser:
 
 def _utf8(literal: bytes | bytearray) -> bytes:
     """The inside of a JSON text literal as UTF-8."""
-    return orjson.loads(b'"%b"' % literal).encode()  # type: ignore[no-any-return]
+    return orjson.loads(b"".join((b'"', literal, b'"'))).encode()  # type: ignore[no-any-return]
 
 
 def _leads_into_result(head: bytes) -> bool:
