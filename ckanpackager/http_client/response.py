@@ -14,7 +14,7 @@ from ckanpackager.hosts import without_secrets
 
 BROKEN = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 _MAX_REFUSAL = 64 * 1024  # bytes; a longer one is no message
-_CHUNK = 1024 * 1024  # a thread that reads lets others run each time: seldom is cheaper
+_CHUNK = 896 * 1024  # a thread that reads lets others run each time: seldom is cheaper
 _OBJECT = re.compile(r"(<[^>]*>|\w+\(host=[^)]*\)): ")  # how urllib3 names a connection
 
 
