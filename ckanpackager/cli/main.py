@@ -73,7 +73,7 @@ def main() -> None:
             raise
         _say(f"internal error: {type(error).__name__}: {error}; with debug: true it shows where", 1)
     finally:
-        gc.freeze()  # the process ends: to look for garbage once more would take 20 ms
+        gc.freeze()  # the process ends: to look for garbage once more would take 50 ms after a job
 
 
 def service() -> None:
