@@ -27,31 +27,41 @@ class StreamingCsvParser:
         self._reader = text_reader(reading, make_buffer)
         self._counter = RowCounter()
         self._rest = bytearray()  # what is not decoded yet
-        self._scanned = 0  # how far it holds no line end
         self._head: bytes | None = None  # what came before the text, once the text has begun
         self._searched = 0  # how far its beginning has been looked for
         self._begun = False
+        self._most: int | None = None  # bytes of the rest, once it holds the end of the text
         self._part_of_row: list[bytes] = []  # a row whose cell was cut at a line end in it
 
     def feed(self, chunk: bytes) -> None:
-        for start in range(0, len(chunk), _PIECE):
-            self._feed_piece(memoryview(chunk)[start : start + _PIECE])
-
-    def _feed_piece(self, piece: memoryview) -> None:
-        self._rest += piece
         if self._head is None:
+            self._rest += chunk
             self._find_text()
-        if self._head is None or len(self._rest) - self._scanned < _PIECE:
-            return
-        cut = _last_line_end(self._rest, self._scanned)
-        self._scanned = 0 if cut else len(self._rest) - 1  # a line end may be cut after its backslash
-        if cut:
+            if self._head is None:
+                return
+            chunk = bytes(self._rest)
+            self._rest.clear()
+        start = 0
+        while self._most is None and start < len(chunk) and len(self._rest) + len(chunk) - start >= _PIECE:
+            start = self._feed_piece(chunk, start, min(start + _PIECE, len(chunk)))
+        self._rest += memoryview(chunk)[start:]
+        if self._most is not None and len(self._rest) > self._most:
+            raise TemporaryFailure(f"an answer with more than {MAX_BYTES:,} bytes behind its rows")
+
+    def _feed_piece(self, chunk: bytes, start: int, end: int) -> int:
+        """Decode up to the last line end of this piece, without a copy of it; how far it is done with."""
+        piece = memoryview(chunk)
+        if cut := _last_line_end(chunk, start, end):
             try:
-                text = _utf8(self._rest[:cut])
-            except ValueError:
-                return  # the end of the text is within, or it is broken: `finish` will tell
-            del self._rest[:cut]
+                text = _utf8(self._rest, piece[start:cut])
+            except ValueError:  # the end of the text is within, or it is broken: `finish` will tell
+                self._most = len(self._rest) + len(chunk) + MAX_BYTES
+                return start
+            self._rest.clear()
             self._keep(text)
+            return cut
+        self._rest += piece[start:end]
+        return end
 
     def _find_text(self) -> None:
         """Look for the beginning of the text; a filter may also be on a field whose name is `records`."""
@@ -93,9 +103,9 @@ class StreamingCsvParser:
             self._part_of_row.clear()
 
 
-def _utf8(literal: bytes | bytearray) -> bytes:
-    """The inside of a JSON text literal as UTF-8."""
-    return orjson.loads(b"".join((b'"', literal, b'"'))).encode()  # type: ignore[no-any-return]
+def _utf8(*literal: bytes | bytearray | memoryview) -> bytes:
+    """The inside of a JSON text literal, which these are together, as UTF-8."""
+    return orjson.loads(b"".join((b'"', *literal, b'"'))).encode()  # type: ignore[no-any-return]
 
 
 def _leads_into_result(head: bytes) -> bool:
@@ -115,16 +125,17 @@ def _text_end(literal: bytes) -> int:
     return 0 if literal[:1] == b'"' else found + 2 if (found := literal.find(rb'\n"')) >= 0 else -1
 
 
-def _last_line_end(literal: bytes | bytearray, start: int = 0) -> int:
-    """Where the last line of a piece of a JSON text literal ends behind `start`; 0 if none does.
+def _last_line_end(literal: bytes, start: int, end: int) -> int:
+    """Where the last line of a piece of a JSON text literal ends; 0 if none does.
 
-    A backslash and n are a line end unless the backslash is itself an escaped one.
+    A backslash and n are a line end unless the backslash is itself an escaped one, which what came before the piece
+    may tell alone.
     """
-    found = len(literal)
+    found = end
     while (found := literal.rfind(rb"\n", start, found)) >= 0:
         before = found
-        while before and literal[before - 1] == 0x5C:  # a backslash
+        while before > start and literal[before - 1] == 0x5C:  # a backslash
             before -= 1
-        if (found - before) % 2 == 0:
+        if before > start and (found - before) % 2 == 0:
             return found + 2
     return 0

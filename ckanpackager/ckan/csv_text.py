@@ -7,6 +7,7 @@ quotes on one of its sides is the end of a row.
 import re
 
 _NEITHER_QUOTE_NOR_LINE_END = bytes(byte for byte in range(256) if byte not in b'"\n')
+_EIGHT_QUOTES = b'"' * 8  # first, since a cell of JSON has many: twice as fast as pair by pair
 _ID = re.compile(rb'"?(-?\d+)"?[,\t\n]')
 
 
@@ -24,7 +25,7 @@ class RowCounter:
 
     def count(self, text: bytes) -> None:
         # Only quotes and line ends matter, and no line end is between two quotes side by side.
-        marks = text.translate(None, _NEITHER_QUOTE_NOR_LINE_END).replace(b'""', b"")
+        marks = text.translate(None, _NEITHER_QUOTE_NOR_LINE_END).replace(_EIGHT_QUOTES, b"").replace(b'""', b"")
         parts = marks.split(b'"')
         self.rows += sum(map(len, parts[self._within :: 2]))
         self._within = (self._within + len(parts) - 1) % 2

@@ -2,9 +2,10 @@
 
 import logging
 import os
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+
+from msgspec import Struct
 
 from ckanpackager import logs
 from ckanpackager.archives.store import Store, open_store
@@ -14,8 +15,7 @@ from ckanpackager.config.settings import Settings
 from ckanpackager.spool.queue import Spool
 
 
-@dataclass
-class CliContext:
+class CliContext(Struct, dict=True):
     """What the commands share: the configuration and the spool, read when a command needs them."""
 
     file: Path | None

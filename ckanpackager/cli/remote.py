@@ -4,12 +4,12 @@ import contextlib
 import functools
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 import msgspec
+from msgspec import Struct
 
 from ckanpackager.cli.output import echo
 from ckanpackager.cli.progress import CRON, WORKER_PATIENCE, WorkerHint
@@ -26,8 +26,7 @@ MAX_BYTES = 16 * 1024 * 1024  # of a response
 POLL = 1.0
 
 
-@dataclass(frozen=True)
-class Options:
+class Options(Struct, frozen=True):
     """The options, given before the command, as with the original, or after it."""
 
     host: str | None = None

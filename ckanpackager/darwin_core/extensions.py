@@ -7,9 +7,10 @@ They come with ckanpackager by name, as facts in `terms.txt`, or from any defini
 import re
 from collections.abc import Mapping
 from configparser import ConfigParser
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+
+from msgspec import Struct
 
 from ckanpackager.darwin_core.safe_xml import read_elements
 from ckanpackager.errors import ConfigError
@@ -29,8 +30,7 @@ SHIPPED = (
 _WORD_BEGINS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
-@dataclass(frozen=True)
-class Extension:
+class Extension(Struct, frozen=True):
     """A core or an extension: its name, the URI that says what a row is, and the URI of each term by its name."""
 
     name: str

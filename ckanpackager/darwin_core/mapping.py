@@ -9,8 +9,9 @@ hold goes where its name says.
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from ckanpackager.config.settings import DarwinCore
 from ckanpackager.darwin_core.extensions import Extension, definition

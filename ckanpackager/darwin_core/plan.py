@@ -1,33 +1,29 @@
 """A plan: what goes where in an archive, in the form in which records are worked off by it."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(Struct, frozen=True):
     """A column of a file: a term and its URI."""
 
     name: str
     uri: str
 
 
-@dataclass(frozen=True)
-class FieldCell:
+class FieldCell(Struct, frozen=True):
     """A cell that is the value of one field, by the field's place in a record."""
 
     field: int
 
 
-@dataclass(frozen=True)
-class JsonCell:
+class JsonCell(Struct, frozen=True):
     """A cell that is a JSON object of the values of `fields`, under `keys`; nulls are left out."""
 
     fields: tuple[int, ...]
     keys: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class NestedCell:
+class NestedCell(Struct, frozen=True):
     """A cell that is the value of `key` in an object, between two texts.
 
     An object without it has the value of `other`, as it is, else the default; an explicit null stays empty.
@@ -40,8 +36,7 @@ class NestedCell:
     after: str = ""
 
 
-@dataclass(frozen=True)
-class RecordSource:
+class RecordSource(Struct, frozen=True):
     """Makes one row of each record: of `every` one, or of those that have a value for it.
 
     A column for which it has nothing is None.
@@ -51,16 +46,14 @@ class RecordSource:
     every: bool
 
 
-@dataclass(frozen=True)
-class NestedSource:
+class NestedSource(Struct, frozen=True):
     """Makes one row of each object in a field."""
 
     field: int
     cells: tuple[NestedCell | None, ...]
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(Struct, frozen=True):
     """A file of the archive: its columns, behind the first, which holds the record's id; and what makes its rows."""
 
     name: str
@@ -71,8 +64,7 @@ class Table:
     sources: tuple[RecordSource | NestedSource, ...]
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """The files of an archive, and the place in a record of the field that is its id."""
 
     id: int

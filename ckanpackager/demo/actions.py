@@ -3,9 +3,10 @@
 import csv
 import io
 import json
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
+
+from msgspec import Struct
 
 from ckanpackager.demo.parameters import read_query
 from ckanpackager.demo.render import Column, delimited
@@ -24,8 +25,7 @@ class Refusal(Exception):
         self.status, self.error = status, error
 
 
-@dataclass
-class Site:
+class Site(Struct):
     """The resources by id and the datasets by id or name, behind the key that opens what is private."""
 
     url: str

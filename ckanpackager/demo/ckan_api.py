@@ -14,7 +14,6 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from email.message import Message
 from functools import partial
 from http import HTTPStatus
@@ -22,6 +21,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from msgspec import Struct, field
 
 from ckanpackager.demo import sample
 from ckanpackager.demo.actions import ACTIONS, Refusal, Site
@@ -35,8 +36,7 @@ JSON_TYPE = "application/json;charset=utf-8"
 HTML_TYPE = "text/html; charset=utf-8"
 
 
-@dataclass
-class File:
+class File(Struct):
     """A file to download from `/files/<name>`, or as an upload of a resource, with headers of its own."""
 
     body: bytes

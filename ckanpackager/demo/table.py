@@ -3,11 +3,12 @@
 import operator
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from operator import itemgetter
 from typing import Any, Final, Literal, NamedTuple
+
+from msgspec import Struct
 
 Row = list[Any]
 
@@ -31,8 +32,7 @@ class InvalidRequest(Exception):
         self.errors = errors
 
 
-@dataclass
-class Resource:
+class Resource(Struct):
     """A resource and its table; `rows` may be changed between two requests.
 
     A row is a list of values in the order of `fields`, `_id` first, and rows stand in ascending order of `_id`.

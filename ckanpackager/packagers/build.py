@@ -1,7 +1,6 @@
 """Build what a job needs: fetch from CKAN, write an archive, publish it.  The one heavy step, wherever it runs."""
 
 import contextlib
-import dataclasses
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -101,7 +100,7 @@ def _write(part: Path, request: Request, settings: Settings, bounds: Bounds, tel
             result = packager(request.task)(request, writing, packaging)
         if not result.description.title and not description.is_wanted(packaging):  # or the site was asked already
             titled = replace(result.description, title=title_of(request, client))
-            result = dataclasses.replace(result, description=titled)
+            result = replace(result, description=titled)
         return result
 
 

@@ -1,8 +1,9 @@
 """What each task does: a function `package(request, archive, context) -> Result` in a module of its own."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from importlib import import_module
+
+from msgspec import Struct, field
 
 from ckanpackager.archives.bounds import Bounds
 from ckanpackager.config.settings import Archives, Ckan, DarwinCore
@@ -10,8 +11,7 @@ from ckanpackager.http_client import Client
 from ckanpackager.jobs.job import Description
 
 
-@dataclass(frozen=True)
-class PackagingContext:
+class PackagingContext(Struct, frozen=True):
     """What a packager works with: the sections of the settings that it needs, and none with secrets.
 
     `tell(rows, expected)` reports the progress; `bounds` are those of the archive; `now` is in seconds since 1970.
@@ -26,8 +26,7 @@ class PackagingContext:
     bounds: Bounds
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(Struct, frozen=True):
     """What went into the archive: the number of rows, None for files; `notes` are for the requester."""
 
     rows: int | None

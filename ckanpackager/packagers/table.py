@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from ckanpackager.archives.writer import Archive
@@ -20,8 +20,7 @@ from ckanpackager.metadata.dataset import mappings
 from ckanpackager.packagers.context import PackagingContext
 
 
-@dataclass(frozen=True)
-class WrittenTable:
+class WrittenTable(Struct, frozen=True):
     """A table in the archive."""
 
     path: str

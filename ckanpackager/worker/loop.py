@@ -4,7 +4,8 @@ import math
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from ckanpackager.config.settings import Settings
 from ckanpackager.errors import SpoolFailure
@@ -20,8 +21,7 @@ POLL = 1.0  # seconds between two looks into an empty spool, with --loop
 NOTE = 30.0  # seconds between two records that a worker looks for jobs
 
 
-@dataclass
-class Tally:
+class Tally(Struct):
     """What a worker has done."""
 
     served: int = 0
@@ -32,8 +32,7 @@ class Tally:
         self.failed += not served
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """When to end: with `loop`, not although nothing waits; the others are a number of jobs, and of seconds."""
 
     loop: bool = False

@@ -6,9 +6,10 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
-from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from ckanpackager.config.settings import Settings
 from ckanpackager.jobs.job import Job

@@ -2,10 +2,10 @@
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from ckanpackager.archives.store import Store
@@ -31,8 +31,7 @@ DoneField = Literal["archive", "link_mailed_at", "request_counted_at", "failure_
 Record = Callable[[], None]
 
 
-@dataclass(frozen=True)
-class WorkerContext:
+class WorkerContext(Struct, frozen=True):
     """What a worker works with; `tell(job, rows, expected)` reports its progress, `clock` gives seconds since 1970."""
 
     name: str
@@ -47,8 +46,7 @@ class WorkerContext:
     alerts: Alerts
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(Struct, frozen=True):
     """One step of a job; it is done when the job's `done_field` has a value, which is what `run` returns.
 
     A step that must happen `exactly_once` calls the function that `run` gets, the moment that it has happened.

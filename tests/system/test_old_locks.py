@@ -3,12 +3,11 @@
 import os
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
+from support.next_builder import locks_when_removed
 from support.workspace import as_user
 
-from ckanpackager.spool import building
 from ckanpackager.spool.queue import Spool
 
 KEY = "a" * 32
@@ -22,21 +21,10 @@ def spool(tmp_path: Path) -> Spool:
 
 
 def test_clean_never_removes_the_next_builders_lock(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As soon as the old file is gone, another worker makes, locks and needs a new one of that name."""
     lock = spool.directory / "building" / f"{KEY}.lock"
     lock.write_bytes(b"")
     os.utime(lock, (1, 1))
-    builders: list[int] = []
-    unlink = Path.unlink
-
-    def unlinked(path: Path, **options: Any) -> None:
-        unlink(path, **options)
-        if path == lock and not builders:
-            descriptor = building._try_lock(lock)
-            assert descriptor is not None
-            builders.append(descriptor)
-
-    monkeypatch.setattr(Path, "unlink", unlinked)
+    builders = locks_when_removed(lock, monkeypatch)
     assert spool.remove_older("building", time.time()) == 1
     assert os.path.samestat(lock.stat(), os.fstat(builders[0]))
     os.close(builders[0])

@@ -164,6 +164,20 @@ def test_a_text_that_is_cut_is_never_taken_for_a_whole_one(table, cut, piece):
             parser.finish("h")
 
 
+def test_what_follows_the_rows_is_bounded_and_decoded_once():
+    """A hostile server may send lines without end behind the text, each of which could be the end of a row."""
+    parser = streaming()
+    parser.feed(b'{"success": true, "result": {"records": "1,a\\n", "notes": "')
+    tail = rb"and so on\n" * 90_000
+    with mock.patch.object(csv_parser, "_utf8", wraps=csv_parser._utf8) as decoded:
+        for _ in range(csv_parser.MAX_BYTES // len(tail)):
+            parser.feed(tail)
+        assert decoded.call_count == 1
+        with pytest.raises(TemporaryFailure, match="25,165,824 bytes behind its rows"):
+            for _ in range(3):
+                parser.feed(tail)
+
+
 def test_a_page_is_not_held_twice():
     line = '12345,Forêt de Val-d\'Aulne,"two\nlines",70.4300\n' * 100
     escaped, times = json.dumps(line)[1:-1].encode(), 2000
