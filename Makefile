@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := python -m pip install -q --disable-pip-version-check
+# pip compiles what it installs, but no editable installation; where PYTHONDONTWRITEBYTECODE is set, nothing else would.
+COMPILE = $(BIN)/python -m compileall -q ckanpackager
 # As many test processes as there are processors; make test PYTEST="-k spool" runs some of the tests.
 PYTEST ?=
 # The CKAN that make test-ckan builds: 2.10.11, 2.11.6 and 2.12.0 are known to work.
@@ -86,10 +88,12 @@ $(VENV)/created: contrib/venv.sh
 
 $(VENV)/installed: $(VENV)/created pyproject.toml
 	$(BIN)/$(PIP_INSTALL) -e .
+	$(COMPILE)
 	touch $@
 
 $(VENV)/installed-%: $(VENV)/created pyproject.toml
 	$(BIN)/$(PIP_INSTALL) -e ".[$*]"
+	$(COMPILE)
 	touch $@
 
 $(VENV)-lowest/installed-test: pyproject.toml tests/lowest.txt contrib/venv.sh
