@@ -46,7 +46,7 @@ class StreamingCsvParser:
             start = self._feed_piece(chunk, start, min(start + _PIECE, len(chunk)))
         self._rest += memoryview(chunk)[start:]
         if self._most is not None and len(self._rest) > self._most:
-            raise TemporaryFailure(f"an answer with more than {MAX_BYTES:,} bytes behind its rows")
+            raise TemporaryFailure(f"an answer with broken rows, or with more than {MAX_BYTES:,} bytes behind them")
 
     def _feed_piece(self, chunk: bytes, start: int, end: int) -> int:
         """Decode up to the last line end of this piece, without a copy of it; how far it is done with."""

@@ -173,7 +173,7 @@ def test_what_follows_the_rows_is_bounded_and_decoded_once():
         for _ in range(csv_parser.MAX_BYTES // len(tail)):
             parser.feed(tail)
         assert decoded.call_count == 1
-        with pytest.raises(TemporaryFailure, match="25,165,824 bytes behind its rows"):
+        with pytest.raises(TemporaryFailure, match="25,165,824 bytes behind them"):
             for _ in range(3):
                 parser.feed(tail)
 
