@@ -49,6 +49,7 @@ class Windows:
         self._at = offset  # the place of the next window
         self._left = limit
         self._last: int | None = None  # the key of the last row that was passed on; keys ascend
+        self._behind = offset  # where the last window ended
         self._margin = 1
         self._shifts = {False: 0, True: 0}  # where rows are now, less their places, from the start and from the end
         self._under_way = 0
@@ -107,7 +108,8 @@ class Windows:
         heads = [self._sign * id_of(row) for row in page.head]
         keys = [*heads, *(self._sign * id for id in (page.first_id, page.last_id) if id is not None)]
         at_end = self._is_at_end(request, result, page)
-        shows_end = result.limit is None and not keys  # the only end that a server shows that does not announce limits
+        # No row behind the last window is the only end that a server shows that does not announce limits.
+        shows_end = result.limit is None and not keys and window.start <= self._behind
         if not shows_end and (moved := self._moved(window, heads, keys, page, at_end)):
             return self._again(moved)
         passed = 0 if self._last is None else bisect_right(heads, self._last)
@@ -157,6 +159,7 @@ class Windows:
         """Learn from a window that follows the last row; the place behind it."""
         shift = window.start + passed - window.at if self._last is not None else 0
         self._shifts[window.from_end] = shift
+        self._behind = window.start + received
         if new:
             self._last = keys[-1]
         if self._left is not None:
