@@ -15,15 +15,11 @@ class ThreadPool:
     That matters to a worker that is told to stop while a server keeps it waiting.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, threads: int) -> None:
         self._tasks: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._threads = 0
+        self._threads = threads
         self._closed = False
-
-    def grow(self, threads: int) -> None:
-        """Have so many threads, or more if there are more already."""
-        while self._threads < threads:
-            self._threads += 1
+        for _ in range(threads):
             threading.Thread(target=self._run, daemon=True).start()
 
     def __enter__(self) -> Self:

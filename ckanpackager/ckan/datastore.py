@@ -73,13 +73,12 @@ def search(
         size = PageSize(page_size, RECORDS_PAGE_BYTES)
     make_buffer = (deflated or MemoryBuffer) if offer.as_text else None
     fetcher = PageFetcher(client, url, size, pacer=pacer, make_buffer=make_buffer, as_raw=as_raw, stray=offer.stray)
-    most = page_requests if share == 1 else 1
-    strategy, notes = _strategy(offer, size, offset, limit, most)
+    at_once = page_requests if share == 1 else 1
+    strategy, notes = _strategy(offer, size, offset, limit, at_once)
     total = None if offer.total is None else max(0, offer.total - offset)
     if limit is not None and total is not None:
         total = min(total, limit)
-    ahead = most + 1 if offer.as_text else most
-    pages = read_pages(strategy, fetcher.fetch_page, at_once=lambda: most if fetcher.waits else 1, ahead=ahead)
+    pages = read_pages(strategy, fetcher.fetch_page, at_once=at_once, ahead=at_once + 1 if offer.as_text else at_once)
     return Search(offer.fields, total, _verified(pages, total, fetcher, offer, offset), notes)
 
 

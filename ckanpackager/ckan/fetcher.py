@@ -49,9 +49,8 @@ class Pacer:
 class PageFetcher:
     """Fetches pages from one URL; the page size adapts to what they are like.
 
-    `waits` tells whether the last page kept us waiting for longer than it took to read: only then are several at the
-    same time any faster.  `make_buffer` makes what pages that come as text are kept in; None: they do not come as text.
-    `stray` members of objects are left out.
+    `make_buffer` makes what pages that come as text are kept in; None: pages do not come as text.  `stray` members of
+    objects are left out.
     """
 
     def __init__(
@@ -68,7 +67,6 @@ class PageFetcher:
         self.url = url
         self.name = without_secrets(url)
         self.size = size
-        self.waits = False
         self._client = client
         self._pacer = pacer
         self._make_buffer = make_buffer
@@ -102,7 +100,7 @@ class PageFetcher:
             parser.feed(chunk)
 
         self._pacer.wait()
-        began, worked = time.monotonic(), time.thread_time()
+        began = time.monotonic()
         try:
             body = msgspec.json.encode(request.parameters(asked))
             most = MAX_TEXT_BYTES if isinstance(parser, StreamingCsvParser) else MAX_BYTES
@@ -120,8 +118,6 @@ class PageFetcher:
         result, page = parser.finish(self.name)
         if page.received > asked:
             raise TemporaryFailure(f"{self.name} was asked for {asked} rows but sent {page.received}")
-        if page.received > 1:  # one row is no measure
-            self.waits = time.thread_time() - worked < (time.monotonic() - began) / 2
         self.size.adapt(asked=asked, granted=result.limit, rows=page.received, size=size, seconds=seconds)
         return result, page
 

@@ -61,19 +61,15 @@ class Strategy(Protocol):
 Fetch = Callable[[Request], tuple[Result, Page]]
 
 
-def read_pages(strategy: Strategy, fetch: Fetch, *, at_once: Callable[[], int], ahead: int) -> Iterator[Page]:
-    """All pages, in order.
-
-    `at_once` says how many to fetch at the same time, which may become more; `ahead` are fetched or wait at most.
-    """
+def read_pages(strategy: Strategy, fetch: Fetch, *, at_once: int, ahead: int) -> Iterator[Page]:
+    """All pages, in order; `at_once` are fetched at the same time, `ahead` are fetched or wait at most."""
     waiting: deque[tuple[Request, Future[tuple[Result, Page]]]] = deque()
-    with ThreadPool() as pool:
+    with ThreadPool(at_once) as pool:
 
         def start(request: Request) -> tuple[Request, Future[tuple[Result, Page]]]:
             return request, pool.submit(partial(fetch, request))
 
         def fill() -> None:
-            pool.grow(at_once())
             while len(waiting) < ahead and (request := strategy.next()) is not None:
                 waiting.append(start(request))
 

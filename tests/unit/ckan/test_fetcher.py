@@ -1,12 +1,10 @@
 """How requests to a site are kept apart, and what a page is asked for again."""
 
 import json
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from ckanpackager.ckan import fetcher as fetcher_module
 from ckanpackager.ckan.fetcher import Pacer, PageFetcher
 from ckanpackager.ckan.paging import PageSize, Request
 from ckanpackager.ckan.row_reading import Reading
@@ -63,25 +61,6 @@ def test_all_requests_wait_for_as_long_as_the_site_asks():
         fetcher(FakeClient(TemporaryFailure("busy", 7)), pacer).fetch_once(Request({}, 10))
     fetcher(FakeClient(page(1, 10)), pacer).fetch_once(Request({}, 10))
     assert waits == [pytest.approx(7, abs=0.5)]
-
-
-def test_pages_are_fetched_side_by_side_only_from_a_site_that_keeps_us_waiting(monkeypatch):
-    clock = SimpleNamespace(now=0.0, work=0.0, monotonic=lambda: clock.now, thread_time=lambda: clock.work)
-    monkeypatch.setattr(fetcher_module, "time", clock)
-    seconds = iter([(3.0, 2.0), (3.0, 1.0), (1.0, 0.9), (3.0, 2.0)])  # of each page, and how many of them are work
-
-    class Slow(FakeClient):
-        def post(self, *args: Any, **options: Any) -> None:
-            took, worked = next(seconds)
-            clock.now, clock.work = clock.now + took, clock.work + worked
-            super().post(*args, **options)
-
-    pages = fetcher(Slow(page(5, 5), page(5, 5), page(1, 5), page(5, 5)))
-    waits = [pages.waits]
-    for _ in range(4):
-        pages.fetch_once(Request({}, 5))
-        waits.append(pages.waits)
-    assert waits == [False, False, True, True, False]
 
 
 def test_a_page_that_fails_is_asked_for_again_for_fewer_rows():

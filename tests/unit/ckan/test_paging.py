@@ -106,7 +106,7 @@ def sized(table: Table, rows: int) -> PageSize:
 
 
 def pages(strategy: Strategy, table: Table, at_once: int = 2) -> Iterator[Page]:
-    return read_pages(strategy, table.fetch, at_once=lambda: at_once, ahead=at_once + 1)
+    return read_pages(strategy, table.fetch, at_once=at_once, ahead=at_once + 1)
 
 
 def ids(strategy: Strategy, table: Table, at_once: int = 2) -> list[int]:
@@ -373,44 +373,9 @@ def test_as_many_pages_are_fetched_at_a_time_as_allowed_and_no_more(strategy):
 
     size = sized(table, 10)
     chosen = Ranges(QUERY, size, 200) if strategy == "ranges" else Windows(QUERY, size, 200, 0, None)
-    found = read_pages(
-        chosen, fetch, at_once=lambda: 3, ahead=9
-    )  # a late thread must not keep the third page from its turn
+    found = read_pages(chosen, fetch, at_once=3, ahead=9)  # a late thread must not keep the third page from its turn
     assert [record[0] for page in found for record in page.records or ()] == table.ids
     assert most == 3
-
-
-def test_one_page_is_fetched_at_a_time_until_more_are_wanted():
-    table, lock = Table(list(range(1, 401))), threading.Lock()
-    running, together, meeting, wanted, told = 0, [0], 0, 1, 1
-    both = threading.Barrier(2, timeout=10)
-
-    def fetch(request: Request) -> tuple[Result, Page]:
-        nonlocal running, meeting
-        with lock:
-            running += 1
-            together.append(running)
-            meets = told == 2 and meeting < 2
-            meeting += meets
-        if meets:
-            both.wait()  # passes only when two are here
-        try:
-            return table.fetch(request)
-        finally:
-            with lock:
-                running -= 1
-
-    def at_once() -> int:
-        nonlocal told
-        told = wanted
-        return told
-
-    found = read_pages(Ranges(QUERY, sized(table, 10), 400), fetch, at_once=at_once, ahead=3)
-    first = [next(found) for _ in range(10)]
-    assert max(together) == 1
-    wanted = 2
-    assert [record[0] for page in [*first, *found] for record in page.records or ()] == table.ids
-    assert max(together) == 2
 
 
 def test_a_filter_that_is_a_range_is_narrowed_and_keeps_its_other_end():
@@ -446,9 +411,7 @@ def test_a_cursor_that_does_not_move_ends_the_walk():
         return Result(next_cursor="AoE1"), Page(rows=1, received=1)
 
     strategy = Tokens(QUERY, PageSize(10, 10), None, name="cursor", first="*")
-    assert (
-        sum(page.rows for page in read_pages(strategy, fetch, at_once=lambda: 1, ahead=1)) == 2
-    )  # of the first, and of AoE1
+    assert sum(page.rows for page in read_pages(strategy, fetch, at_once=1, ahead=1)) == 2  # of the first, and of AoE1
 
 
 def test_a_query_is_json():
@@ -554,7 +517,6 @@ def test_a_walk_that_is_left_early_leaves_no_thread_behind():
 
 
 def test_threads_do_not_keep_a_process_alive():
-    with background.ThreadPool() as pool:
-        pool.grow(2)
+    with background.ThreadPool(2):
         assert all(thread.daemon for thread in threads())
         assert threads()
