@@ -13,9 +13,12 @@ from ckanpackager.ckan.paging import PageSize, Request
 from ckanpackager.ckan.responses import ResponseParser, Result, error_message
 from ckanpackager.errors import TemporaryFailure
 from ckanpackager.hosts import without_secrets
-from ckanpackager.http_client import LONGEST_WAIT, MAX_BYTES, Client, Refused
+from ckanpackager.http_client import LONGEST_WAIT, Client, Refused
 
-MAX_TEXT_BYTES = 512 * 1024 * 1024  # of a page that is compressed as it arrives: a cell may have 100 MB
+_TEXT_SIZES = {
+    "max_bytes": 512 * 1024 * 1024,  # of a page that is compressed as it arrives: a cell may have 100 MB
+    "chunk_bytes": 896 * 1024,  # a thread that reads lets others run each time, so seldom is cheaper
+}
 _TOOK_TOO_LONG = ("Search took too long", "Query took too long")  # PostgreSQL's statement_timeout, a 409
 
 
@@ -103,8 +106,8 @@ class PageFetcher:
         began = time.monotonic()
         try:
             body = msgspec.json.encode(request.parameters(asked))
-            most = MAX_TEXT_BYTES if isinstance(parser, StreamingCsvParser) else MAX_BYTES
-            self._client.post(self.url, body, take, explain=error_message, max_bytes=most)
+            sizes = _TEXT_SIZES if isinstance(parser, StreamingCsvParser) else {}
+            self._client.post(self.url, body, take, explain=error_message, **sizes)
         except Refused as refusal:
             if refusal.status == 409 and any(words in str(refusal) for words in _TOOK_TOO_LONG):
                 raise TemporaryFailure(str(refusal)) from refusal

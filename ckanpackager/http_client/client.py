@@ -20,7 +20,7 @@ from ckanpackager import __version__
 from ckanpackager.errors import PermanentFailure, TemporaryFailure, one_line
 from ckanpackager.hosts import HostPolicy, host_of, without_secrets
 from ckanpackager.http_client.connection import BoundedAdapter, Bounds, Deadline, PrivateAddress, permitted_addresses
-from ckanpackager.http_client.response import BROKEN, cause_of, chunks, header_text, seconds_to_wait, start_of
+from ckanpackager.http_client.response import BROKEN, CHUNK, cause_of, chunks, header_text, seconds_to_wait, start_of
 
 T = TypeVar("T")
 TRIES = 5
@@ -106,8 +106,9 @@ class Client:
         *,
         explain: Callable[[bytes], str],
         max_bytes: int = MAX_BYTES,
+        chunk_bytes: int = CHUNK,
     ) -> None:
-        """POST JSON once, and pass the body of the response to `take`, piece by piece, `max_bytes` at most.
+        """POST JSON once, and pass the body of the response to `take`: up to `chunk_bytes` at a time, `max_bytes` in all.
 
         The time-out is that of the whole response, without what `take` needs.  `explain` finds the site's own message
         in the body of a refusal.  Raises TemporaryFailure where another try may help, PermanentFailure where not.
@@ -118,7 +119,8 @@ class Client:
             if response.status_code != OK:
                 self._check_status(response, explain(start_of(response)))
             left = max_bytes
-            for chunk in chunks(response, f"no complete answer within {self._timeout:g} seconds"):
+            stalled = f"no complete answer within {self._timeout:g} seconds"
+            for chunk in chunks(response, stalled, most=chunk_bytes):
                 if (left := left - len(chunk)) < 0:
                     raise TemporaryFailure(f"{without_secrets(url)}: the answer has more than {max_bytes:,} bytes")
                 take(chunk)

@@ -14,7 +14,7 @@ from ckanpackager.hosts import without_secrets
 
 BROKEN = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 _MAX_REFUSAL = 64 * 1024  # bytes; a longer one is no message
-_CHUNK = 896 * 1024  # a thread that reads lets others run each time: seldom is cheaper
+CHUNK = 128 * 1024  # bytes
 _OBJECT = re.compile(r"(<[^>]*>|\w+\(host=[^)]*\)): ")  # how urllib3 names a connection
 
 
@@ -29,10 +29,13 @@ def start_of(response: requests.Response) -> bytes:
     return read[:_MAX_REFUSAL]
 
 
-def chunks(response: requests.Response, stalled: str, *, decode: bool = True) -> Iterator[bytes]:
-    """The body as it arrives, checked against its announced length (urllib3 does so where there is one)."""
+def chunks(response: requests.Response, stalled: str, *, most: int = CHUNK, decode: bool = True) -> Iterator[bytes]:
+    """The body as it arrives, up to `most` bytes at a time.
+
+    It is checked against its announced length (urllib3 does so where there is one).
+    """
     try:
-        while chunk := response.raw.read1(_CHUNK, decode_content=decode):  # read would wait until it has _CHUNK
+        while chunk := response.raw.read1(most, decode_content=decode):  # read would wait until it has that many
             yield chunk
     except (urllib3.exceptions.ReadTimeoutError, TimeoutError) as error:
         raise TemporaryFailure(f"{without_secrets(response.url)}: {stalled}", kind="network") from error
