@@ -108,7 +108,7 @@ class Client:
         max_bytes: int = MAX_BYTES,
         chunk_bytes: int = CHUNK,
     ) -> None:
-        """POST JSON once, and pass the body of the response to `take`: up to `chunk_bytes` at a time, `max_bytes` in all.
+        """POST JSON once, and pass the body of the response to `take`, `chunk_bytes` at a time, `max_bytes` in all.
 
         The time-out is that of the whole response, without what `take` needs.  `explain` finds the site's own message
         in the body of a refusal.  Raises TemporaryFailure where another try may help, PermanentFailure where not.
