@@ -49,7 +49,7 @@ class StreamingCsvParser:
             raise TemporaryFailure(f"an answer with broken rows, or with more than {MAX_BYTES:,} bytes behind them")
 
     def _feed_piece(self, chunk: bytes, start: int, end: int) -> int:
-        """Decode up to the last line end of this piece, without a copy of it; how far it is done with."""
+        """Decode a piece of the chunk up to its last line end, without copying it; where the next piece begins."""
         piece = memoryview(chunk)
         if cut := _last_line_end(chunk, start, end):
             try:
@@ -128,8 +128,8 @@ def _text_end(literal: bytes) -> int:
 def _last_line_end(literal: bytes, start: int, end: int) -> int:
     """Where the last line of a piece of a JSON text literal ends; 0 if none does.
 
-    A backslash and n are a line end unless the backslash is itself an escaped one, which what came before the piece
-    may tell alone.
+    A backslash and n are a line end unless the backslash is itself an escaped one.  At the very beginning of a piece
+    only what came before it could tell, so none is looked for there.
     """
     found = end
     while (found := literal.rfind(rb"\n", start, found)) >= 0:

@@ -37,6 +37,35 @@ def test_what_starts_often_imports_nothing_heavy(modules: str, heavy: tuple[str,
     assert (done.stdout, done.stderr) == ("[]\n", "")
 
 
+@pytest.mark.parametrize(
+    ("path", "parameters", "needless"),
+    [
+        ("/package_datastore", "&api_url=https://ckan.example.org&resource_id=a&email=a@example.org", HEAVY_FOR_CGI),
+        ("/statistics", "", ()),  # which SQLAlchemy needs typing_extensions for
+    ],
+)
+def test_the_cgi_script_loads_what_the_request_needs_alone(
+    tmp_path: Path, path: str, parameters: str, needless: tuple[str, ...]
+) -> None:
+    (tmp_path / "ckanpackager.yaml").write_text("secret: of the test\ndownload_url: https://data.example.org\n")
+    body = f"secret=of the test{parameters}".encode()
+    environ = {
+        "CKANPACKAGER_CONFIG": str(tmp_path / "ckanpackager.yaml"),
+        "REQUEST_METHOD": "POST",
+        "PATH_INFO": path,
+        "SERVER_NAME": "localhost",
+        "SERVER_PORT": "80",
+        "CONTENT_LENGTH": str(len(body)),
+    }
+    command = [sys.executable, "-X", "importtime", ROOT.parent / "contrib/cgi/ckanpackager.cgi"]
+    done = subprocess.run(command, env=environ, input=body, capture_output=True, check=True, cwd=ROOT.parent)
+    assert done.stdout.startswith(b"Status: 200 "), done
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.decode().splitlines()}
+    if needless:
+        assert loaded.isdisjoint({*needless, "inspect", "html"})  # typing_extensions would load inspect
+    assert "msgspec" in loaded
+
+
 QUIET = """
 import sys, importlib
 names = sys.argv[1:]
