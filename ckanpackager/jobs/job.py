@@ -100,6 +100,11 @@ class Job(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return {"request": msgspec.structs.replace(self.request, key=None), "key_removed": True}
 
     @property
+    def needs_key(self) -> bool:
+        """Whether it can be retried with an API key only: its own was removed, and there is no archive yet."""
+        return self.key_removed and self.archive is None
+
+    @property
     def build_key(self) -> str:
         """The key of the archive: one at a time is built of each, and equal requests get the same."""
         return named_key(self.package) if self.package else cache_key(self.request)

@@ -144,7 +144,7 @@ def _failure(failure: Failure, token: Token, now: float) -> str:
     ago = f"{duration(max(0.0, now - failure.at))} ago"
     if job is None:
         return f"<div><code>{html.escape(failure.name)}</code> <span>no valid job, {ago}</span>{reason}</div>"
-    if job.key_removed:
+    if job.needs_key:
         action = f"<p>{_code(f'Needs its API key: `ckanpackager retry {job.id} --key KEY`')}</p>"
         return f"<div>{_link(job.id, job)} <span>{_about(job)}, {ago}</span>{reason}{action}</div>"
     return f"<div>{_link(job.id, job)} <span>{_about(job)}, {ago}</span>{reason}</div>{_button('retry', job, token)}"

@@ -18,10 +18,10 @@ def retry(spool: Spool, id: str, key: str | None = None) -> Queue:
     """Return a failed job to its queue as if it had just come; if it fails again, its requester is told again.
 
     Args:
-        key: an API key for the job; its own was removed when it ended.
+        key: an API key for the job; its own was removed when it ended.  Only what is not packaged yet needs one.
     """
     found = spool.find(id)
-    if found and found[0] == "failed" and found[1].key_removed and key is None:
+    if found and found[0] == "failed" and found[1].needs_key and key is None:
         raise TemporaryFailure(f"{id}: its API key was removed when it ended; retry it with --key KEY")
     if (claim := spool.claim(id, "failed")) is None:
         raise TemporaryFailure(f"{id}: {_why_not(spool, id, 'failed')}")
@@ -29,7 +29,7 @@ def retry(spool: Spool, id: str, key: str | None = None) -> Queue:
     claim.release(
         time.time(),
         request=request if key is None else msgspec.structs.replace(request, key=key),
-        key_removed=False,
+        key_removed=claim.job.key_removed and key is None,
         mistaken=False,
         attempts_before_retry=len(claim.job.attempts),
         failure=None,

@@ -82,6 +82,12 @@ def expired(archive: Archive, context: WorkerContext) -> bool:
 
 def _package(job: Job, context: WorkerContext, _: Record) -> Archive:
     """The archive for a job: its own from an earlier attempt, one from the cache, or a new one."""
+    if job.needs_key:  # retried for its mail, but its archive has been removed meanwhile
+        raise PermanentFailure(
+            "its API key was removed when it had failed, and its archive is gone; retry it with --key KEY",
+            public="the archive that was made for you is gone; please request the data again",
+            kind="storage",
+        )
     order, store, stop = _order(job, context), context.store, context.stop
     if own := existing(order, store):
         return own

@@ -325,3 +325,43 @@ def test_an_archive_removed_at_the_last_moment_is_not_mailed(
         workspace.work()
     assert workspace.find(id)[0] == "done"
     assert len(smtp.mails) == 1
+
+
+def failed_at_its_mail(workspace: Workspace, run: Run, api: CkanApi, smtp: FakeSmtpServer) -> str:
+    """A job with an API key, which has left it, whose archive is there."""
+    workspace.configure(**smtp.settings, cache_time=0)
+    smtp.answer = lambda address: "550 no such user"
+    id = workspace.queue(api, key="very-secret-key")
+    assert run("process").code == 1
+    folder, job = workspace.find(id)
+    assert (folder, job.key_removed, job.request.key, bool(job.archive)) == ("failed", True, None, True)
+    smtp.answer = lambda address: "250 OK"
+    return id
+
+
+def test_a_mail_is_retried_without_the_api_key_that_made_its_archive(
+    workspace: Workspace, run: Run, api: CkanApi, smtp: FakeSmtpServer
+) -> None:
+    id = failed_at_its_mail(workspace, run, api, smtp)
+    asked = len(api.log)
+    assert run("retry", "--all").out == f"{id}: waiting in fast\n"
+    assert run("process").code == 0
+    assert (workspace.find(id)[0], len(smtp.mails), len(api.log)) == ("done", 1, asked)
+
+
+def test_an_archive_that_was_made_with_an_api_key_is_not_built_again_without(
+    workspace: Workspace, run: Run, api: CkanApi, smtp: FakeSmtpServer
+) -> None:
+    id = failed_at_its_mail(workspace, run, api, smtp)
+    run("retry", id)
+    workspace.store.clear()
+    asked = len(api.log)
+    assert run("process").code == 1
+    folder, job = workspace.find(id)
+    assert (folder, len(api.log)) == ("failed", asked)
+    assert job.failure == "its API key was removed when it had failed, and its archive is gone; retry it with --key KEY"
+    assert "please request the data again" in str(smtp.mails[-1].get_body())
+    assert run("retry", id).code == 1
+    assert run("retry", id, "--key", "new-key").code == 0
+    assert run("process").code == 0
+    assert workspace.find(id)[0] == "done"
