@@ -30,7 +30,7 @@ class StreamingCsvParser:
         self._head: bytes | None = None  # what came before the text, once the text has begun
         self._searched = 0  # how far its beginning has been looked for
         self._begun = False
-        self._most: int | None = None  # bytes of the rest, once it holds the end of the text
+        self._most: int | None = None  # bytes that the rest may have, once the text ends in it or is broken
         self._part_of_row: list[bytes] = []  # a row whose cell was cut at a line end in it
 
     def feed(self, chunk: bytes) -> None:

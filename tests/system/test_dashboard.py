@@ -15,7 +15,7 @@ import pytest
 from support.html_pages import Reading
 from support.wsgi_client import REQUESTS, SECRET, Answer, WsgiClient
 
-from ckanpackager.jobs.job import Attempt
+from ckanpackager.jobs.job import Archive, Attempt
 from ckanpackager.receiver.dashboard_actions import make_token
 from ckanpackager.spool import worker_slots
 from ckanpackager.spool.claim import Claim
@@ -333,6 +333,17 @@ def test_a_form_that_another_site_sends_is_refused(tmp_path: Path, headers: dict
     (form,) = read(client).forms
     assert press(client, form, **headers).status == status
     assert where(client, id) == ("fast" if status == 303 else "failed")
+
+
+def test_a_job_without_its_key_has_a_button_only_if_its_archive_is_there(client: WsgiClient) -> None:
+    archive = Archive(name="a/b.zip", size=1, rows=1, published=time.time())
+    fail(client, key_removed=True)
+    packaged = fail(client, key_removed=True, archive=archive)
+    page = read(client)
+    assert page.text.count("Needs its API key") == 1
+    assert [form["job"] for form in page.forms if form["action"] == "dashboard/retry"] == [packaged]
+    assert press(client, page.forms[0]).status == 303
+    assert where(client, packaged) == "fast"
 
 
 def test_what_cannot_be_done_is_said_in_words(client: WsgiClient) -> None:
